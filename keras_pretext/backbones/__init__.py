@@ -1,0 +1,23 @@
+"""Backbones: from an image to an ordered dict of named feature maps (taps)."""
+
+from keras_pretext import _backend
+
+_backend.require()
+
+from keras_pretext.backbones.base import Backbone, Tap, registry  # noqa: E402
+from keras_pretext.backbones.network_in_network import NetworkInNetwork  # noqa: E402
+
+try:
+    from keras_pretext.backbones.alexnet import AlexNet  # noqa: E402
+except ImportError:
+    pass
+
+
+def get(name, **config):
+    """The backbone `name` with that config. Raises ValueError with the nearest name."""
+    return registry.get(name)(**config)
+
+
+def list():
+    """The names that `get` takes."""
+    return registry.names()

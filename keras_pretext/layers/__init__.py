@@ -1,0 +1,5 @@
+"""Layers that Keras lacks."""
+
+from keras_pretext import _backend
+
+_backend.require()
