@@ -1,0 +1,101 @@
+"""From a source to batches of (inputs, pseudolabels), as a pure function of the step number."""
+
+import itertools
+
+import numpy as np
+
+from keras_pretext.data import draws as draw
+
+MEMORY = 1 << 30  # decoded pictures up to this many bytes are kept in memory
+
+
+def steps_per_epoch(num_examples, batch_size):
+    """Full batches in an epoch. Raises ValueError where there is not even one."""
+    if num_examples < batch_size:
+        raise ValueError(f"the batch is larger than the data set: use at most {num_examples}. "
+                         f"Received: batch_size={batch_size}")
+    return num_examples // batch_size
+
+
+def index_batches(num_examples, batch_size, seed, start_step=0, shuffle=True):
+    """Endless `(epoch, indices int64 (batch_size,))` from a step on; the tail of an epoch is left.
+    """
+    steps = steps_per_epoch(num_examples, batch_size)
+    first, skip = divmod(start_step, steps)
+    for epoch in itertools.count(first):
+        places = draw.order(num_examples, seed, epoch) if shuffle else np.arange(num_examples)
+        for step in range(skip, steps):
+            yield epoch, places[step * batch_size:(step + 1) * batch_size]
+        skip = 0
+
+
+def array_batches(images, layer, batch_size, seed, start_step=0):
+    """NumPy `(images, draws)` batches for a task layer that runs on the device (any backend)."""
+    for epoch, index in index_batches(len(images), batch_size, seed, start_step):
+        yield images[index], draw.draws(seed, epoch, index, layer.num_draws)
+
+
+def held_in_memory(source):
+    """Whether a source's decoded pictures agree in size and are few enough to keep."""
+    shape = source.uniform_shape
+    return shape is not None and source.num_examples * int(np.prod(shape)) <= MEMORY
+
+
+def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=None, workers=None):
+    """A tf.data.Dataset of `(inputs, pseudolabels)` batches.
+
+    The stream is a function of `(seed, step)`: to resume is to pass `start_step`. Pictures of one
+    size are batched before the task layer runs; others are decoded (JPEG: only the crop) and
+    framed one by one, then batched.
+
+    Args:
+        source: a `Source`.
+        layer: a task's `PretextLayer`.
+        batch_size: images in a batch (a task may make several inputs of each).
+        seed: integer in [0, 2**32), of the order and of the draws.
+        start_step: the first batch to give.
+        shuffle: False visits the examples in their own order.
+        steps: how many batches; endless by default.
+        workers: parallel decodings; the number of cores by default.
+    """
+    import os
+
+    import tensorflow as tf
+
+    workers = workers or os.cpu_count()
+
+    def indices():
+        batches = index_batches(source.num_examples, batch_size, seed, start_step, shuffle)
+        yield from itertools.islice(batches, steps)
+
+    stream = tf.data.Dataset.from_generator(indices, output_signature=(
+        tf.TensorSpec((), tf.int64), tf.TensorSpec((batch_size,), tf.int64)))
+
+    if held_in_memory(source):
+        images = tf.constant(source.arrays()[0])
+
+        def puzzles(epoch, index):
+            return layer(tf.gather(images, index), draw.draws(seed, epoch, index, layer.num_draws))
+
+        stream = stream.map(puzzles, num_parallel_calls=workers, deterministic=True)
+    else:
+        from keras_pretext.data.decode import decode_framed
+
+        def picture(epoch, index):
+            numbers = draw.draws(seed, epoch, index, layer.num_draws)
+            image = source.fetch(index)["image"]
+            framing = layer.framing
+            if source.encoded:
+                image = decode_framed(image, framing, numbers[:framing.num_draws])
+            else:
+                image = framing(image, numbers[:framing.num_draws])
+            return tf.ensure_shape(image, (framing.size, framing.size, 3)), numbers
+
+        stream = stream.map(lambda epoch, index: (tf.fill([batch_size], epoch), index)).unbatch()
+        stream = stream.map(picture, num_parallel_calls=workers, deterministic=True)
+        stream = stream.batch(batch_size, drop_remainder=True)
+        stream = stream.map(layer.framed, num_parallel_calls=workers, deterministic=True)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # with it, freeing an iterator stalls (TensorFlow 2.21)
+    options.deterministic = True
+    return stream.prefetch(2).with_options(options)

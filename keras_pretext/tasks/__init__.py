@@ -1,0 +1,20 @@
+"""Pretext tasks: from an unlabelled image and a few random numbers to (input, pseudolabel)."""
+
+from keras_pretext import _backend
+
+_backend.require()
+
+from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry  # noqa: E402
+from keras_pretext.tasks.rotation import Rotation  # noqa: E402
+
+__all__ = ["PretextLayer", "PretextModel", "Rotation", "Task", "get", "list"]
+
+
+def get(name, **config):
+    """The task `name` with that config. Raises ValueError with the nearest name."""
+    return registry.get(name)(**config)
+
+
+def list():
+    """The names that `get` takes."""
+    return registry.names()

@@ -1,0 +1,144 @@
+"""The contract that every pretext task keeps."""
+
+import keras
+
+from keras_pretext.image import framing as framings
+from keras_pretext.registry import Registry
+
+registry = Registry("task")
+
+
+class PretextLayer(keras.layers.Layer):
+    """`layer(image, draws) -> (inputs, pseudolabels)`, pure, for one image or a batch.
+
+    The first `framing.num_draws` draws choose the window of the image, the rest the puzzle.
+    Subclasses write `puzzle(framed, draws)` for batches.
+
+    Args:
+        framing: how an image of any size becomes `framing.size` square.
+        num_draws: of the framing and the puzzle together.
+    """
+
+    def __init__(self, framing, num_draws, **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(autocast=False, trainable=False, **kwargs)
+        self.framing, self.num_draws = framings.get(framing), num_draws
+
+    def puzzle(self, images, draws):
+        """Framed uint8 `(B, size, size, 3)` and draws `(B, num_draws - framing.num_draws)`."""
+        raise NotImplementedError
+
+    def framed(self, images, draws):
+        """The puzzle of pictures that are framed already (by the decoder), with all the draws."""
+        single = len(images.shape) == 3
+        if single:
+            images, draws = images[None], draws[None]
+        inputs, labels = self.puzzle(images, draws[..., self.framing.num_draws:])
+        if single:
+            return (keras.tree.map_structure(lambda t: t[0], inputs),
+                    keras.tree.map_structure(lambda t: t[0], labels))
+        return inputs, labels
+
+    def call(self, images, draws):
+        """uint8 `(H, W, 3)` with float32 `(num_draws,)` in [0, 1), or a batch of both."""
+        if len(images.shape) not in (3, 4) or images.shape[-1] != 3:
+            raise ValueError("an image is uint8 (height, width, 3) or a batch of such. "
+                             f"Received: shape {tuple(images.shape)}")
+        if draws.shape[-1] is not None and draws.shape[-1] < self.num_draws:
+            raise ValueError(f"{self.name} needs {self.num_draws} draws an image. "
+                             f"Received: {draws.shape[-1]}")
+        return self.framed(self.framing(images, draws[..., :self.framing.num_draws]), draws)
+
+
+@keras.saving.register_keras_serializable(package="keras_pretext")
+class PretextModel(keras.Model):
+    """A backbone with a task's head: from the layer's inputs to what the loss compares.
+
+    On TensorFlow `train_step` may run forward, loss and gradient in one XLA computation
+    (`xla=True`), built once, with the optimizer outside it: that works under MirroredStrategy,
+    where Keras' own `jit_compile` does not.
+    """
+
+    xla = False
+
+    def __init__(self, inputs, outputs, task, backbone, **kwargs):
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.task, self.backbone = task, backbone
+
+    def get_config(self):
+        return {"task": keras.saving.serialize_keras_object(self.task),
+                "backbone": keras.saving.serialize_keras_object(self.backbone),
+                "name": self.name}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        task = keras.saving.deserialize_keras_object(config["task"])
+        backbone = keras.saving.deserialize_keras_object(config["backbone"])
+        return task.attach(backbone, name=config["name"])
+
+    def train_step(self, *args):
+        if keras.backend.backend() != "tensorflow":
+            return super().train_step(*args)
+        import tensorflow as tf
+
+        inputs, labels = args[0]
+        if not hasattr(self, "_differentiated"):
+            self._differentiated = tf.function(self._differentiate, jit_compile=self.xla)
+        loss, predictions, gradients = self._differentiated(inputs, labels)
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(gather_first(labels))[0])
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return self.compute_metrics(inputs, labels, predictions)
+
+    def _differentiate(self, inputs, labels):
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            predictions = self(inputs, training=True)
+            loss = self.compute_loss(x=inputs, y=labels, y_pred=predictions, training=True)
+            scaled = loss / tf.distribute.get_strategy().num_replicas_in_sync
+            if hasattr(self.optimizer, "scale_loss"):
+                scaled = self.optimizer.scale_loss(scaled)
+        return loss, predictions, tape.gradient(scaled, self.trainable_variables)
+
+
+def gather_first(structure):
+    """The first tensor of a nest."""
+    return keras.tree.flatten(structure)[0]
+
+
+class Task:
+    """Base of the pretext tasks. A task is its config; everything else follows from it.
+
+    Attributes:
+        num_draws: random numbers an example needs.
+        image_size: side of the framed picture, in pixels.
+        chance: loss and accuracy of knowing nothing.
+    """
+
+    name = None
+
+    def layer(self, augment=True):
+        """The PretextLayer; with `augment=False` pictures are framed centrally, as for testing."""
+        raise NotImplementedError
+
+    def attach(self, backbone, **kwargs):
+        """A PretextModel, compiled with this task's loss and metrics."""
+        raise NotImplementedError
+
+    def objective(self):
+        """`loss` and `metrics` as `keras.Model.compile` takes them."""
+        raise NotImplementedError
+
+    def preview(self, images, draws):
+        """Pictures of the puzzle: a list, an image each, of lists of (title, uint8 HWC array)."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+    def __eq__(self, other):
+        return type(self) is type(other) and self.get_config() == other.get_config()
+
+    def __hash__(self):
+        return hash((self.name, str(self.get_config())))

@@ -1,0 +1,64 @@
+"""Checkpoints: every variable of a training state in one `.npz`, written beside, then renamed."""
+
+import json
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+
+
+def write_atomically(path, write):
+    """Calls `write(temporary_path)`, flushes it to the disk and renames it to `path`."""
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path, value):
+    write_atomically(path, lambda p: p.write_text(json.dumps(value, indent=1) + "\n"))
+
+
+def variables_of(model):
+    """Every variable that training changes, in a fixed order: model, seeds, metrics, optimizer."""
+    seen, out = set(), []
+    for v in [*model.variables, *model.optimizer.variables]:
+        if id(v) not in seen:
+            seen.add(id(v))
+            out.append(v)
+    return out
+
+
+def save(folder, step, variables, state):
+    """Writes `step-<step>.npz` and removes all but the newest two."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {f"v{k:05d}": np.asarray(v) for k, v in enumerate(variables)}
+    arrays["state"] = np.frombuffer(json.dumps({**state, "step": step}).encode(), np.uint8)
+
+    def write(path):
+        with open(path, "wb") as file:
+            np.savez(file, **arrays)
+
+    write_atomically(folder / f"step-{step:010d}.npz", write)
+    for old in sorted(folder.glob("step-*.npz"))[:-2]:
+        old.unlink()
+
+
+def latest(folder):
+    """`(variables, state)` of the newest whole checkpoint, or None."""
+    for path in sorted(pathlib.Path(folder).glob("step-*.npz"), reverse=True):
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                state = json.loads(file["state"].tobytes())
+                names = sorted(n for n in file.files if n != "state")
+                return [file[n] for n in names], state
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            continue
+    return None
