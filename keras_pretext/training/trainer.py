@@ -1,0 +1,406 @@
+"""The training loop: one for TensorFlow (any tf.distribute strategy), one for other backends."""
+
+import contextlib
+import json
+import os
+import pathlib
+import platform
+import sys
+import time
+
+import keras
+import numpy as np
+
+from keras_pretext import data
+from keras_pretext.data import pipeline as pipelines
+from keras_pretext.training import checkpoint, schedules
+from keras_pretext.training.health import Health, NotFinite
+from keras_pretext.training.optimizers import CoupledSGD
+from keras_pretext.training.recipe import load_recipe
+
+LOG_STEPS = 20
+
+
+@contextlib.contextmanager
+def precision(policy):
+    """A global dtype policy for what is built inside, then the former one again."""
+    former = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(former)
+
+
+def on_tensorflow():
+    return keras.backend.backend() == "tensorflow"
+
+
+class Trainer:
+    """A run of a recipe in a folder, from its start or from where it was interrupted.
+
+    Args:
+        recipe: a `Recipe`.
+        out: the run's folder. It gets `recipe.json`, `manifest.json`, `metrics.jsonl`,
+            `checkpoints/` and, at the end, `final/model.keras`.
+        strategy: a `tf.distribute.Strategy` (TensorFlow only); none by default.
+        xla: compile forward and gradient with XLA; by default where there is a GPU.
+        callbacks: objects with any of `on_start(trainer)`, `on_log(trainer, row)`,
+            `on_epoch(trainer, row)`, `on_end(trainer)`.
+        max_steps: stop (resumably) after this many steps; for tests and timings.
+    """
+
+    def __init__(self, recipe, out, strategy=None, xla=None, callbacks=(), max_steps=None,
+                 progress=True):
+        self.recipe, self.out = recipe, pathlib.Path(out)
+        self.strategy, self.callbacks, self.max_steps = strategy, list(callbacks), max_steps
+        self.progress = progress
+        self.task = recipe.build_task()
+        self.source = data.open(recipe.data, split=recipe.split)
+        self.test_source = (data.open(recipe.data, split=recipe.test_split)
+                            if recipe.test_split else None)
+        self.steps_per_epoch = pipelines.steps_per_epoch(self.source.num_examples,
+                                                         recipe.batch_size)
+        self.total_steps = max(1, round(self.steps_per_epoch * recipe.epochs))
+        self._prepare_folder()
+        if on_tensorflow():
+            import tensorflow as tf
+
+            if recipe.deterministic:
+                tf.config.experimental.enable_op_determinism()
+            self.strategy = strategy or tf.distribute.get_strategy()
+            self.replicas = self.strategy.num_replicas_in_sync
+            if xla is None:
+                xla = bool(tf.config.list_physical_devices("GPU"))
+            scope = self.strategy.scope()
+        else:
+            if strategy is not None:
+                raise ValueError("a tf.distribute strategy needs the TensorFlow backend. "
+                                 f"Received: {keras.backend.backend()!r}")
+            self.replicas, scope = 1, contextlib.nullcontext()
+        if recipe.batch_size % self.replicas:
+            raise ValueError(f"batch_size is a multiple of the {self.replicas} replicas. "
+                             f"Received: {recipe.batch_size}")
+        with scope, precision(recipe.precision):
+            keras.utils.set_random_seed(recipe.seed)
+            self.model = self.task.attach(recipe.build_backbone())
+            self.model.xla = bool(xla)
+            rate = schedules.build(recipe.schedule, recipe.learning_rate, self.steps_per_epoch,
+                                   recipe.epochs)
+            optimizer = CoupledSGD(rate, recipe.momentum, recipe.nesterov, recipe.weight_decay)
+            self.model.compile(optimizer=optimizer, **self.task.objective())
+            self.model.optimizer.build(self.model.trainable_variables)
+            _build_metrics(self.model)
+        self.layer = self.task.layer()
+        self.step, self.seconds = 0, 0.0
+        self.health = Health(self.task.chance)
+        self._restore()
+
+    # -- the folder -------------------------------------------------------------------------
+
+    def _prepare_folder(self):
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            probe = self.out / ".writable"
+            probe.write_text("")
+            probe.unlink()
+        except OSError as error:
+            raise ValueError(f"the output folder cannot be written ({error.strerror}). "
+                             f"Received: {self.out}") from None
+        kept = self.out / "recipe.json"
+        if kept.exists():
+            if load_recipe(kept).fingerprint() != self.recipe.fingerprint():
+                other = json.loads(kept.read_text())
+                mine = self.recipe.to_dict()
+                differ = [k for k in mine if mine[k] != other.get(k)]
+                raise ValueError(f"{self.out} holds a run of another recipe (it differs in "
+                                 f"{', '.join(differ)}). Use another folder, or that recipe. "
+                                 f"Received: {self.recipe.name!r}")
+        else:
+            checkpoint.write_json(kept, self.recipe.to_dict())
+
+    def _restore(self):
+        found = checkpoint.latest(self.out / "checkpoints")
+        self._log = self.out / "metrics.jsonl"
+        if not found:
+            self._log.unlink(missing_ok=True)
+            return
+        values, state = found
+        variables = checkpoint.variables_of(self.model)
+        if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
+            raise ValueError("the checkpoint's variables do not fit this recipe's model. "
+                             f"Received: {self.out / 'checkpoints'}")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.health.set_state(state["health"])
+        if self._log.exists():  # what was logged after the checkpoint comes again
+            rows = [r for r in self._log.read_text().splitlines(True)
+                    if r.endswith("\n") and json.loads(r)["step"] <= self.step]
+            checkpoint.write_atomically(self._log, lambda p: p.write_text("".join(rows)))
+
+    def _save(self):
+        if on_tensorflow():
+            self._average_replicas()
+        values = [keras.ops.convert_to_numpy(v) for v in checkpoint.variables_of(self.model)]
+        state = {"seconds": self.seconds, "health": self.health.state()}
+        checkpoint.save(self.out / "checkpoints", self.step, values, state)
+
+    def _average_replicas(self):
+        """Every replica keeps its own running statistics; what is saved is their mean."""
+        if self.replicas == 1:
+            return
+        for variable in self.model.non_trainable_variables:
+            if "float" in variable.dtype:
+                parts = self.strategy.experimental_local_results(variable.value)
+                variable.assign(np.mean([p.numpy() for p in parts], axis=0))
+
+    # -- steps ------------------------------------------------------------------------------
+
+    def _tensorflow_steps(self):
+        import tensorflow as tf
+
+        stream = pipelines.pipeline(self.source, self.layer, self.recipe.batch_size,
+                                    self.recipe.seed, self.step)
+        if self.replicas > 1:
+            options = tf.data.Options()
+            options.experimental_distribute.auto_shard_policy = (
+                tf.data.experimental.AutoShardPolicy.OFF)
+            stream = self.strategy.experimental_distribute_dataset(stream.with_options(options))
+        batches = iter(stream)
+
+        @tf.function
+        def run(batch):
+            logs = self.strategy.run(self.model.train_step, args=(batch,))
+            return {k: self.strategy.reduce(tf.distribute.ReduceOp.MEAN, v, axis=None)
+                    if self.replicas > 1 else v for k, v in logs.items()}
+
+        while True:
+            start = time.perf_counter()
+            batch = next(batches)
+            waited = time.perf_counter() - start
+            yield {k: float(v) for k, v in run(batch).items()}, waited
+
+    def _other_steps(self):
+        """Arrays in, the task layer on the device, a jitted functional step (JAX)."""
+        import jax
+
+        images, _ = self.source.arrays()
+        model, layer = self.model, self.layer
+
+        @jax.jit
+        def run(state, images, draws):
+            return model.train_step(state, layer(images, draws))
+
+        self._state = tuple([v.value for v in group] for group in self._groups())
+        batches = pipelines.array_batches(images, layer, self.recipe.batch_size,
+                                          self.recipe.seed, self.step)
+        while True:
+            start = time.perf_counter()
+            batch = next(batches)
+            waited = time.perf_counter() - start
+            logs, self._state = run(self._state, *batch)
+            yield {k: float(v) for k, v in logs.items()}, waited
+
+    def _groups(self):
+        return (self.model.trainable_variables, self.model.non_trainable_variables,
+                self.model.optimizer.variables, self.model.metrics_variables)
+
+    def _synchronise(self):
+        """The functional state back into the model's variables."""
+        if not on_tensorflow():
+            for group, values in zip(self._groups(), self._state, strict=True):
+                for variable, value in zip(group, values, strict=True):
+                    variable.assign(value)
+
+    # -- the loop ---------------------------------------------------------------------------
+
+    def _call(self, event, *args):
+        for callback in self.callbacks:
+            if hasattr(callback, event):
+                getattr(callback, event)(self, *args)
+
+    def write_row(self, row):
+        with open(self._log, "a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def run(self):
+        """Trains to the end (or `max_steps`); returns the last row of metrics."""
+        recipe, begun = self.recipe, time.perf_counter() - self.seconds
+        self._manifest()
+        self._call("on_start")
+        steps = self._tensorflow_steps() if on_tensorflow() else self._other_steps()
+        bar, row, waited, mark, marked = self._bar(), {}, 0.0, time.perf_counter(), self.step
+        stop = self.total_steps
+        if self.max_steps is not None:
+            stop = min(stop, self.step + self.max_steps)
+        while self.step < stop:
+            logs, wait = next(steps)
+            waited += wait
+            self.step += 1
+            self.seconds = time.perf_counter() - begun
+            if not np.isfinite(logs["loss"]):
+                self._not_finite(logs)
+            self.health.update(logs, recipe.batch_size)
+            epoch_ends = self.step % self.steps_per_epoch == 0
+            if self.step % LOG_STEPS == 0 or epoch_ends or self.step == stop:
+                elapsed = time.perf_counter() - mark
+                images = (self.step - marked) * recipe.batch_size
+                row = {"step": self.step, "epoch": self.step / self.steps_per_epoch,
+                       "images": self.step * recipe.batch_size, "seconds": self.seconds,
+                       "learning_rate": float(keras.ops.convert_to_numpy(
+                           self.model.optimizer.learning_rate)),
+                       "images_per_second": images / max(elapsed, 1e-9),
+                       "model_images_per_second": images / max(elapsed - waited, 1e-9),
+                       "data_wait": waited / max(elapsed, 1e-9),
+                       "health": self.health.line(), **logs}
+                self.write_row(row)
+                self._call("on_log", row)
+                waited, mark, marked = 0.0, time.perf_counter(), self.step
+            self._show(bar, logs)
+            if epoch_ends or self.step == self.total_steps:
+                self._synchronise()
+                row = {**row, **self.evaluate()}
+                self.write_row({"step": self.step, **{k: v for k, v in row.items()
+                                                      if k.startswith("test_")}})
+                self._call("on_epoch", row)
+                self._reset_metrics()
+                mark = time.perf_counter()
+            if (self.step % recipe.checkpoint_steps == 0 or epoch_ends or self.step == stop):
+                self._synchronise()
+                self._save()
+                mark = time.perf_counter()
+        if bar:
+            bar.close()
+        if self.step >= self.total_steps:
+            self._finish(row)
+        self._call("on_end")
+        return row
+
+    def _reset_metrics(self):
+        self.model.reset_metrics()
+        if not on_tensorflow():
+            zeros = [v.value for v in self.model.metrics_variables]
+            self._state = (*self._state[:3], zeros)
+
+    def _bar(self):
+        if not self.progress:
+            return None
+        from tqdm import tqdm
+
+        return tqdm(total=self.total_steps, initial=self.step, desc=self.recipe.name,
+                    unit="step", file=sys.stderr, mininterval=5 if sys.stderr.isatty() else 60)
+
+    def _show(self, bar, logs):
+        if bar:
+            bar.set_postfix_str(" ".join(f"{k} {v:.3f}" for k, v in logs.items())
+                                + f" [{self.health.line()}]", refresh=False)
+            bar.update()
+
+    def _not_finite(self, logs):
+        """Saves the batch that made the loss NaN or Inf, then stops."""
+        path = self.out / "not_finite.npz"
+        start = self.step - 1
+        epoch, index = next(pipelines.index_batches(self.source.num_examples,
+                                                    self.recipe.batch_size, self.recipe.seed,
+                                                    start))
+        arrays = {"step": start, "epoch": epoch, "index": index}
+        if on_tensorflow():
+            inputs, labels = next(iter(pipelines.pipeline(
+                self.source, self.layer, self.recipe.batch_size, self.recipe.seed, start)))
+            for k, v in enumerate(keras.tree.flatten((inputs, labels))):
+                arrays[f"tensor{k}"] = v.numpy()
+        checkpoint.write_atomically(path, lambda p: np.savez(open(p, "wb"), **arrays))
+        raise NotFinite(f"the loss is {logs['loss']} at step {self.step}. The batch is in {path}; "
+                        "the last checkpoint is from before it. A lower learning rate is the "
+                        "usual remedy.")
+
+    def evaluate(self):
+        """Loss and metrics of the task on the test split, framed centrally: `test_<name>`."""
+        if self.test_source is None:
+            return {}
+        layer = self.task.layer(augment=False)
+        batch = min(self.recipe.batch_size, self.test_source.num_examples)
+        count = min(self.recipe.test_images, self.test_source.num_examples)
+        steps = max(1, count // batch)
+        totals = {}
+        for inputs, labels in self._test_batches(layer, batch, steps):
+            outputs = self.model(inputs, training=False)
+            loss = self.model.compute_loss(x=inputs, y=labels, y_pred=outputs, training=False)
+            logs = {"loss": loss, "accuracy": keras.ops.mean(keras.ops.cast(
+                keras.ops.argmax(outputs, -1) == keras.ops.cast(labels, "int64"), "float32"))}
+            for k, v in logs.items():
+                totals[k] = totals.get(k, 0.0) + float(v) / steps
+        return {f"test_{k}": v for k, v in totals.items()}
+
+    def _test_batches(self, layer, batch, steps):
+        if on_tensorflow():
+            yield from pipelines.pipeline(self.test_source, layer, batch, 0, shuffle=False,
+                                          steps=steps)
+        else:
+            images = self.test_source.arrays()[0]
+            for k in range(steps):
+                part = images[k * batch:(k + 1) * batch]
+                draws = np.zeros((len(part), layer.num_draws), "float32")
+                yield layer(keras.ops.convert_to_tensor(part), keras.ops.convert_to_tensor(draws))
+
+    def _manifest(self):
+        import keras_pretext
+
+        versions = {"python": platform.python_version(), "keras": keras.__version__,
+                    "keras_pretext": keras_pretext.__version__, "numpy": np.__version__,
+                    keras.backend.backend(): sys.modules[keras.backend.backend()].__version__}
+        checkpoint.write_json(self.out / "manifest.json", {
+            "recipe": self.recipe.to_dict(), "recipe_fingerprint": self.recipe.fingerprint(),
+            "data": {"name": self.source.name, "split": self.source.split,
+                     "num_examples": self.source.num_examples,
+                     "fingerprint": self.source.fingerprint(),
+                     "skipped": len(self.source.skipped)},
+            "steps": self.total_steps, "replicas": self.replicas, "versions": versions,
+            "backend": keras.backend.backend(), "xla": self.model.xla,
+            "parameters": self.model.count_params(), "resumed_at": self.step,
+            "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
+            "command": " ".join(sys.argv)})
+
+    def _finish(self, row):
+        folder = self.out / "final"
+        folder.mkdir(exist_ok=True)
+        self._synchronise()
+
+        def write(path):
+            self.model.save(path.with_suffix(".keras"))
+            os.replace(path.with_suffix(".keras"), path)
+
+        checkpoint.write_atomically(folder / "model.keras", write)
+        checkpoint.write_json(folder / "recipe.json", self.recipe.to_dict())
+        checkpoint.write_json(folder / "metrics.json", {
+            **row, "images_seen": self.step * self.recipe.batch_size, "wall_seconds": self.seconds,
+            "health": self.health.line()})
+
+
+def _build_metrics(model):
+    """Creates the metrics' variables now, so that checkpoints always hold the same list."""
+    outputs = model.compute_output_spec(keras.tree.map_structure(
+        lambda t: keras.KerasTensor((2, *t.shape[1:]), t.dtype), model.input))
+    zeros = keras.tree.map_structure(lambda t: keras.ops.zeros(t.shape), outputs)
+    labels = keras.tree.map_structure(lambda t: keras.ops.zeros(t.shape[:-1], "int32"), outputs)
+    model.compute_metrics(None, labels, zeros)
+    model.reset_metrics()
+
+
+def train(recipe, out, **options):
+    """Runs a recipe (or a recipe file) in a folder; resumes what is there. Returns metrics."""
+    if not hasattr(recipe, "fingerprint"):
+        recipe = load_recipe(recipe)
+    return Trainer(recipe, out, **options).run()
+
+
+def load_run(folder):
+    """The trained PretextModel of a run folder, read back from disk."""
+    path = pathlib.Path(folder) / "final" / "model.keras"
+    if not path.exists():
+        raise ValueError("a finished run has final/model.keras; this folder has none. "
+                         f"Received: {folder}")
+    from keras_pretext import backbones, tasks  # noqa: F401  (registers the classes)
+
+    return keras.models.load_model(path, safe_mode=True)
