@@ -30,9 +30,9 @@ def index_batches(num_examples, batch_size, seed, start_step=0, shuffle=True):
 
 
 def array_batches(images, layer, batch_size, seed, start_step=0):
-    """NumPy `(images, draws)` batches for a task layer that runs on the device (any backend)."""
+    """NumPy `(index, images, draws)` for a task layer that runs on the device (any backend)."""
     for epoch, index in index_batches(len(images), batch_size, seed, start_step):
-        yield images[index], draw.draws(seed, epoch, index, layer.num_draws)
+        yield index, images[index], draw.draws(seed, epoch, index, layer.num_draws)
 
 
 def held_in_memory(source):
@@ -71,11 +71,17 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
     stream = tf.data.Dataset.from_generator(indices, output_signature=(
         tf.TensorSpec((), tf.int64), tf.TensorSpec((batch_size,), tf.int64)))
 
+    labels = tf.constant(source.labels(), tf.int32) if layer.uses_labels else None
+
+    def labelled(index, inputs, pseudolabels):
+        return inputs, pseudolabels if labels is None else tf.gather(labels, index)
+
     if held_in_memory(source):
         images = tf.constant(source.arrays()[0])
 
         def puzzles(epoch, index):
-            return layer(tf.gather(images, index), draw.draws(seed, epoch, index, layer.num_draws))
+            numbers = draw.draws(seed, epoch, index, layer.num_draws)
+            return labelled(index, *layer(tf.gather(images, index), numbers))
 
         stream = stream.map(puzzles, num_parallel_calls=workers, deterministic=True)
     else:
@@ -89,12 +95,13 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
                 image = decode_framed(image, framing, numbers[:framing.num_draws])
             else:
                 image = framing(image, numbers[:framing.num_draws])
-            return tf.ensure_shape(image, (framing.size, framing.size, 3)), numbers
+            return index, tf.ensure_shape(image, (framing.size, framing.size, 3)), numbers
 
         stream = stream.map(lambda epoch, index: (tf.fill([batch_size], epoch), index)).unbatch()
         stream = stream.map(picture, num_parallel_calls=workers, deterministic=True)
         stream = stream.batch(batch_size, drop_remainder=True)
-        stream = stream.map(layer.framed, num_parallel_calls=workers, deterministic=True)
+        stream = stream.map(lambda index, *pair: labelled(index, *layer.framed(*pair)),
+                            num_parallel_calls=workers, deterministic=True)
     options = tf.data.Options()
     options.autotune.enabled = False  # with it, freeing an iterator stalls (TensorFlow 2.21)
     options.deterministic = True

@@ -5,9 +5,10 @@ from keras_pretext import _backend
 _backend.require()
 
 from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry  # noqa: E402
+from keras_pretext.tasks.classification import Classification  # noqa: E402
 from keras_pretext.tasks.rotation import Rotation  # noqa: E402
 
-__all__ = ["PretextLayer", "PretextModel", "Rotation", "Task", "get", "list"]
+__all__ = ["Classification", "PretextLayer", "PretextModel", "Rotation", "Task", "get", "list"]
 
 
 def get(name, **config):

@@ -19,6 +19,8 @@ class PretextLayer(keras.layers.Layer):
         num_draws: of the framing and the puzzle together.
     """
 
+    uses_labels = False  # True: the pipeline puts the source's labels for the pseudolabels
+
     def __init__(self, framing, num_draws, **kwargs):
         kwargs.setdefault("dtype", "float32")
         super().__init__(autocast=False, trainable=False, **kwargs)

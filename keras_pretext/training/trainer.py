@@ -185,21 +185,23 @@ class Trainer:
         """Arrays in, the task layer on the device, a jitted functional step (JAX)."""
         import jax
 
-        images, _ = self.source.arrays()
+        images, labels = self.source.arrays()
         model, layer = self.model, self.layer
 
         @jax.jit
-        def run(state, images, draws):
-            return model.train_step(state, layer(images, draws))
+        def run(state, given, images, draws):
+            inputs, pseudolabels = layer(images, draws)
+            return model.train_step(state, (inputs, given if layer.uses_labels else pseudolabels))
 
         self._state = tuple([v.value for v in group] for group in self._groups())
         batches = pipelines.array_batches(images, layer, self.recipe.batch_size,
                                           self.recipe.seed, self.step)
         while True:
             start = time.perf_counter()
-            batch = next(batches)
+            index, *batch = next(batches)
+            given = labels[index] if layer.uses_labels else index
             waited = time.perf_counter() - start
-            logs, self._state = run(self._state, *batch)
+            logs, self._state = run(self._state, given, *batch)
             yield {k: float(v) for k, v in logs.items()}, waited
 
     def _groups(self):
@@ -338,11 +340,13 @@ class Trainer:
             yield from pipelines.pipeline(self.test_source, layer, batch, 0, shuffle=False,
                                           steps=steps)
         else:
-            images = self.test_source.arrays()[0]
+            images, labels = self.test_source.arrays()
             for k in range(steps):
-                part = images[k * batch:(k + 1) * batch]
-                draws = np.zeros((len(part), layer.num_draws), "float32")
-                yield layer(keras.ops.convert_to_tensor(part), keras.ops.convert_to_tensor(draws))
+                part = slice(k * batch, (k + 1) * batch)
+                draws = np.zeros((batch, layer.num_draws), "float32")
+                inputs, pseudolabels = layer(keras.ops.convert_to_tensor(images[part]),
+                                             keras.ops.convert_to_tensor(draws))
+                yield inputs, (labels[part] if layer.uses_labels else pseudolabels)
 
     def _manifest(self):
         import keras_pretext
