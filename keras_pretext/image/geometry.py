@@ -25,10 +25,10 @@ def rotate_quarter(images, turns):
     return ops.transpose(ops.flip(images, 1), (0, 2, 1, 3))
 
 
-def turn_and_blur(images, degrees, crop, sigma=0.8):
+def turn_and_blur(images, degrees, crop, sigma=1.2):
     """The central `crop` square of pictures rotated counter-clockwise, through a round kernel.
 
-    Every output pixel is the Gaussian-weighted mean (`sigma`, in pixels, over 5x5 neighbours) of
+    Every output pixel is the Gaussian-weighted mean (`sigma`, in pixels, over 11x11 neighbours) of
     the source around its exact place. A round kernel has the same response at every angle and
     phase, and leaves nothing above the Nyquist circle: blur does not tell the angle, as it would
     if only the copies that need it were interpolated.
@@ -50,8 +50,8 @@ def turn_and_blur(images, degrees, crop, sigma=0.8):
     flat = ops.reshape(ops.cast(images, "float32"), (-1, side * side, channels))
     total, norm = 0.0, 0.0
     near_y, near_x = np.round(source_y), np.round(source_x)
-    for dy in range(-2, 3):
-        for dx in range(-2, 3):
+    for dy in range(-5, 6):
+        for dx in range(-5, 6):
             py, px = near_y + dy, near_x + dx
             weight = np.exp(-((py - source_y) ** 2 + (px - source_x) ** 2) / (2 * sigma**2))
             weight *= (py >= 0) & (py < side) & (px >= 0) & (px < side)

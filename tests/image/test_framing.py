@@ -1,0 +1,75 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_pretext.image import framing as framings
+
+KINDS = [framings.PadCrop(32, 4), framings.ResizeCrop(48, 56), framings.CentreCrop(40, 44),
+         framings.RandomResizedCrop(48, (0.2, 1.0))]
+
+
+@pytest.mark.parametrize("framing", KINDS, ids=lambda f: type(f).__name__)
+def test_windows_lie_in_the_image_and_config_round_trips(framing, rng):
+    draws = rng.random((4000, framing.num_draws), dtype="float32")
+    height = rng.integers(50, 300, 4000).astype("int32")
+    width = rng.integers(50, 300, 4000).astype("int32")
+    top, left, h, w = [keras.ops.convert_to_numpy(keras.ops.broadcast_to(t, (4000,)))
+                       for t in framing.window(height, width, draws)]
+    slack = 0 if not isinstance(framing, framings.PadCrop) else 40
+    assert (h > 0).all() and (w > 0).all()
+    assert (top >= -slack).all() and (left >= -slack).all()
+    assert (top + h <= height + slack).all() and (left + w <= width + slack).all()
+    assert framings.get(framings.serialize(framing)) == framing
+
+
+def test_pad_crop_is_the_usual_cifar_augmentation(rng):
+    images = rng.integers(0, 256, (20, 32, 32, 3)).astype("uint8")
+    draws = rng.random((20, 2), dtype="float32")
+    out = keras.ops.convert_to_numpy(framings.PadCrop(32, 4)(tf.constant(images), draws))
+    padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
+    for k, (y, x) in enumerate((draws * 9).astype(int)):
+        np.testing.assert_array_equal(out[k], padded[k, y:y + 32, x:x + 32])
+
+
+def test_every_offset_of_the_pad_crop_is_equally_likely():
+    draws = np.stack(np.meshgrid(np.arange(0.5, 90) / 90, [0.5]), -1).reshape(-1, 2)
+    top = framings.PadCrop(32, 4).window(np.int32(32), np.int32(32), draws.astype("float32"))[0]
+    values, counts = np.unique(keras.ops.convert_to_numpy(top), return_counts=True)
+    np.testing.assert_array_equal(values, np.arange(-4, 5))
+    assert (counts == 10).all()
+
+
+def test_resampling_agrees_with_pillow(rng):
+    smooth = Image.fromarray(rng.integers(0, 256, (12, 16, 3)).astype("uint8"))
+    image = np.asarray(smooth.resize((160, 120), Image.Resampling.BICUBIC))
+    framing = framings.RandomResizedCrop(48)
+    draws = np.array([0.6, 0.3, 0.2, 0.9], "float32")
+    top, left, h, w = [int(v) for v in framing.window(np.int32(120), np.int32(160), draws)]
+    mine = keras.ops.convert_to_numpy(framing(tf.constant(image), tf.constant(draws)))
+    crop = Image.fromarray(image[top:top + h, left:left + w])
+    theirs = np.asarray(crop.resize((48, 48), Image.Resampling.BILINEAR)).astype(int)
+    assert abs(mine.astype(int) - theirs).max() <= 1
+
+
+def test_one_image_is_a_batch_of_one(rng):
+    images = rng.integers(0, 256, (5, 70, 90, 3)).astype("uint8")
+    framing = framings.RandomResizedCrop(32)
+    draws = rng.random((5, 4), dtype="float32")
+    batch = framing(tf.constant(images), tf.constant(draws))
+    for k in range(5):
+        np.testing.assert_array_equal(framing(tf.constant(images[k]), tf.constant(draws[k])),
+                                      batch[k])
+
+
+def test_evaluation_framing_takes_the_centre():
+    image = np.zeros((64, 96, 3), "uint8")
+    image[:, 16:80] = 200
+    out = framings.PadCrop(32).evaluation()(tf.constant(image), tf.zeros((0,)))
+    assert (np.asarray(out) == 200).all()
+
+
+def test_an_unknown_kind_names_the_nearest():
+    with pytest.raises(ValueError, match="pad_crop.*Received: 'pad_corp'"):
+        framings.get({"kind": "pad_corp", "size": 32})
