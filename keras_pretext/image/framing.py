@@ -53,9 +53,10 @@ def to_uint8(images):
 
 
 class Framing:
-    """Base: `size`, `num_draws`, `window(height, width, draws)`, and the call."""
+    """Base: `size`, `num_draws`, `inside`, `window(height, width, draws)`, and the call."""
 
     num_draws = 0
+    inside = True  # False: windows may reach out of the picture
 
     def window(self, height, width, draws):
         """`(top, left, height, width)`, int32 source pixels, for sizes and draws that broadcast.
@@ -165,6 +166,7 @@ class PadCrop(Framing):
     """
 
     num_draws = 2
+    inside = False
 
     def __init__(self, size, pad=4):
         self.size, self.pad = int(size), int(pad)

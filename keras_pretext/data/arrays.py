@@ -1,0 +1,85 @@
+"""Pictures of one size, held as arrays: `.npz` files and the embedded scenes."""
+
+import pathlib
+import zipfile
+
+import numpy as np
+
+from keras_pretext.data.source import DataError, Source, digest
+
+
+class ArraySource(Source):
+    """uint8 pictures `(n, H, W, 3)` (or `(n, H, W)`, grey) and labels `(n,)` or None."""
+
+    def __init__(self, images, labels=None, name="arrays", split="train", class_names=None):
+        super().__init__()
+        images = np.asarray(images)
+        if images.ndim == 3:
+            images = np.repeat(images[..., None], 3, -1)
+        if images.ndim == 4 and images.shape[-1] == 1:
+            images = np.repeat(images, 3, -1)
+        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+            raise DataError("images are uint8 (n, height, width, 3), or grey (n, height, width). "
+                            f"Received: {images.dtype} {images.shape}")
+        if not len(images):
+            raise DataError(f"there are no pictures. Received: {name!r}")
+        if labels is not None and np.shape(labels) != (len(images),):
+            raise DataError(f"labels are one integer a picture, ({len(images)},). "
+                            f"Received: shape {np.shape(labels)}")
+        self._images = images
+        self._labels = None if labels is None else np.asarray(labels).astype(np.int64)
+        if class_names is None and labels is not None:
+            class_names = [str(k) for k in range(int(self._labels.max()) + 1)]
+        self.class_names = None if class_names is None else tuple(class_names)
+        self.name, self.split = name, split
+        self.num_examples, self.uniform_shape = len(images), images.shape[1:]
+
+    @classmethod
+    def from_npz(cls, path, split="train"):
+        """From arrays `images` and `labels`, or `<split>_images` and `<split>_labels`."""
+        if not pathlib.Path(path).is_file():
+            raise DataError(f"there is no such .npz file. Received: {str(path)!r}")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                own = f"{split}_images" in file.files
+                prefix = f"{split}_" if own else ""
+                if f"{prefix}images" not in file.files:
+                    raise DataError(f"an .npz holds `images` or `{split}_images`. "
+                                    f"Received: {sorted(file.files)} in {path}")
+                images = file[f"{prefix}images"]
+                key = f"{prefix}labels"
+                labels = file[key] if key in file.files else None
+        except (zipfile.BadZipFile, EOFError, OSError) as error:
+            raise DataError(f"this .npz cannot be read ({error}). Received: {path}") from None
+        return cls(images, labels, f"npz:{path}", split)
+
+    def fetch(self, index):
+        import tensorflow as tf
+
+        if not hasattr(self, "_tensor"):
+            with tf.init_scope():
+                self._tensor = tf.constant(self._images)
+                labels = np.full(len(self._images), -1) if self._labels is None else self._labels
+                self._label_tensor = tf.constant(labels, tf.int64)
+        return {"image": tf.gather(self._tensor, index),
+                "label": tf.gather(self._label_tensor, index)}
+
+    def arrays(self, limit=None):
+        return self._images[:limit], None if self._labels is None else self._labels[:limit]
+
+    def labels(self):
+        if self._labels is None:
+            raise self.no_labels()
+        return self._labels
+
+    def fingerprint(self):
+        labels = b"" if self._labels is None else self._labels
+        return digest(str(self._images.shape), self._images, labels)
+
+
+def scenes_source(split, size=32):
+    """The embedded procedural scenes as a source."""
+    from keras_pretext.data import scenes
+
+    images, labels = scenes.load(split, size=size)
+    return ArraySource(images, labels, "scenes", split, scenes.CLASS_NAMES)

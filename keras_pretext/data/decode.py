@@ -1,0 +1,101 @@
+"""Encoded pictures of every kind to RGB, and the decoding that is fused with the crop."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+_ORIENTATION = 0x0112
+
+
+def is_plain(picture):
+    """Whether TensorFlow decodes an opened Pillow image as it is meant to be seen."""
+    mode_ok = picture.mode in ("RGB", "L") and "transparency" not in picture.info
+    upright = picture.getexif().get(_ORIENTATION, 1) in (0, 1)
+    return picture.format in ("JPEG", "PNG") and mode_ok and upright
+
+
+def truncated(encoded):
+    """Whether the bytes of a JPEG or PNG end before the picture does."""
+    if encoded[:3] == b"\xff\xd8\xff":
+        return b"\xff\xd9" not in encoded[-64:]
+    if encoded[:8] == b"\x89PNG\r\n\x1a\n":
+        return b"IEND" not in encoded[-64:]
+    return False
+
+
+def to_rgb(picture):
+    """A Pillow image of any mode to upright 8-bit RGB; transparent parts lie on white."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):  # 16 bits: the high byte
+        values = np.asarray(picture).astype(np.int64)
+        return Image.fromarray((values // 257).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if picture.mode == "F":
+        return Image.fromarray(np.asarray(picture).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def to_plain(encoded):
+    """Bytes of any format that Pillow reads to bytes that TensorFlow reads alike.
+
+    Plain JPEG and PNG come back as they are; CMYK, 16-bit, palette, transparent, EXIF-rotated and
+    other formats as PNG of the upright 8-bit RGB picture.
+
+    Raises:
+        ValueError: for what cannot be decoded.
+    """
+    try:
+        with Image.open(io.BytesIO(encoded)) as picture:
+            if is_plain(picture):
+                if truncated(encoded):
+                    raise ValueError("truncated")
+                return encoded
+            out = io.BytesIO()
+            to_rgb(picture).save(out, "PNG", compress_level=1)
+            return out.getvalue()
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"not a readable picture ({error})") from None
+
+
+def decode_framed(encoded, framing, draws):
+    """Scalar bytes of a plain JPEG or PNG to the framed uint8 `(size, size, 3)` picture.
+
+    Of a JPEG only the framing's window is decoded; a window that has the right size already is
+    not resized. Windows that reach out of the picture (pad-and-crop) go the framing's own way.
+    """
+    import tensorflow as tf
+
+    size = framing.size
+    if not framing.inside:
+        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        image = tf.ensure_shape(image, (None, None, 3))
+        return framing(image, draws)
+
+    def from_jpeg():
+        shape = tf.io.extract_jpeg_shape(encoded)
+        window = framing.window(shape[0], shape[1], draws)
+        return tf.image.decode_and_crop_jpeg(encoded, tf.stack(window), channels=3)
+
+    def from_png():
+        image = tf.io.decode_png(encoded, channels=3)
+        top, left, height, width = framing.window(tf.shape(image)[0], tf.shape(image)[1], draws)
+        return image[top:top + height, left:left + width]
+
+    def resized():
+        out = tf.image.resize(crop, (size, size), antialias=True)
+        return tf.cast(tf.floor(tf.clip_by_value(out, 0.0, 255.0) + 0.5), tf.uint8)
+
+    crop = tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_png)
+    shape = tf.shape(crop)
+    out = tf.cond((shape[0] == size) & (shape[1] == size), lambda: crop, resized)
+    return tf.ensure_shape(out, (size, size, 3))
+
+
+def decode(encoded):
+    """Bytes of any readable format to a uint8 `(height, width, 3)` array."""
+    with Image.open(io.BytesIO(encoded)) as picture:
+        return np.asarray(to_rgb(picture))

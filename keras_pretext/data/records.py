@@ -1,0 +1,179 @@
+"""Random access to TFRecord shards through an index of where each record lies."""
+
+import mmap
+import os
+import struct
+
+import numpy as np
+
+from keras_pretext.data.decode import to_plain
+from keras_pretext.data.source import DataError, Source, digest
+
+MEMORY = 512 << 20  # encoded bytes up to this many are kept in memory
+
+
+def scan(path):
+    """Offsets and lengths, int64 arrays, of the records of a shard.
+
+    Raises:
+        DataError: naming the file and byte offset where the file ends too early.
+    """
+    offsets, lengths, size = [], [], os.path.getsize(path)
+    if size:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            place = 0
+            while place < size:
+                length = struct.unpack_from("<Q", view, place)[0] if place + 12 <= size else size
+                if place + 16 + length > size:
+                    raise DataError(f"this TFRecord is truncated or not a TFRecord: the record at "
+                                    f"byte {place} does not end in the file's {size} bytes. Copy "
+                                    f"it again. Received: {path}")
+                offsets.append(place + 12)
+                lengths.append(length)
+                place += 16 + length
+    return np.array(offsets, np.int64), np.array(lengths, np.int64)
+
+
+class RecordSource(Source):
+    """`tf.train.Example` records with an encoded picture and, where there is one, a label.
+
+    Args:
+        paths: the shards, in order.
+        image_key, label_key: names of the features; by default `image` or `image/encoded`, and
+            `label` or `image/class/label`, whichever the first record has.
+        uniform_shape: where it is known that all pictures agree.
+    """
+
+    encoded = True
+
+    def __init__(self, paths, name, split="train", image_key=None, label_key=None,
+                 class_names=None, uniform_shape=None):
+        super().__init__()
+        self.name, self.split, self.paths = name, split, [str(p) for p in paths]
+        parts = [scan(path) for path in self.paths]
+        self._shard = np.repeat(np.arange(len(parts)), [len(o) for o, _ in parts])
+        self._offset = np.concatenate([o for o, _ in parts])
+        self._length = np.concatenate([n for _, n in parts])
+        if not len(self._offset):
+            raise DataError(f"there are no records. Received: {name!r}")
+        self._find_keys(image_key, label_key)
+        self.uniform_shape = uniform_shape
+        self._images = self._labels = None
+        if self._length.sum() <= MEMORY:
+            self._hold()
+        self.num_examples = len(self._offset)
+        if self._label_key and class_names is None:
+            class_names = [str(k) for k in range(int(self.labels().max()) + 1)]
+        self.class_names = tuple(class_names) if self._label_key else None
+
+    def _read(self, k):
+        with open(self.paths[self._shard[k]], "rb") as file:
+            return os.pread(file.fileno(), int(self._length[k]), int(self._offset[k]))
+
+    def _find_keys(self, image_key, label_key):
+        import tensorflow as tf
+
+        example = tf.train.Example.FromString(self._read(0))
+        features = example.features.feature
+        for key in [image_key] if image_key else ["image", "image/encoded"]:
+            if key in features and features[key].bytes_list.value:
+                self._image_key = key
+                break
+        else:
+            raise DataError("records hold an encoded picture as `image` or `image/encoded`. "
+                            f"Received: {sorted(features)} in {self.paths[0]}")
+        keys = [label_key] if label_key else ["label", "image/class/label"]
+        self._label_key = next((k for k in keys if k in features
+                                and len(features[k].int64_list.value) == 1), None)
+
+    def _parse(self, serialized):
+        """Serialized examples, a vector, to image bytes and labels (-1 without)."""
+        import tensorflow as tf
+
+        features = {self._image_key: tf.io.FixedLenFeature([], tf.string)}
+        if self._label_key:
+            features[self._label_key] = tf.io.FixedLenFeature([], tf.int64)
+        parsed = tf.io.parse_example(serialized, features)
+        images = parsed[self._image_key]
+        labels = (parsed[self._label_key] if self._label_key
+                  else tf.fill(tf.shape(images), tf.constant(-1, tf.int64)))
+        return images, labels
+
+    def _hold(self):
+        """Keeps the encoded pictures; odd ones become plain, corrupt ones are left out."""
+        import tensorflow as tf
+
+        images, labels, good = [], [], []
+        for path, shard in zip(self.paths, range(len(self.paths)), strict=True):
+            places = np.flatnonzero(self._shard == shard)
+            with open(path, "rb") as file:
+                whole = file.read()
+            parsed, marks = self._parse(tf.constant(
+                [whole[o:o + n] for o, n in zip(self._offset[places], self._length[places],
+                                                strict=True)]))
+            for k, encoded, label in zip(places, parsed.numpy(), marks.numpy(), strict=True):
+                try:
+                    images.append(to_plain(encoded))
+                except ValueError as error:
+                    self.skipped.append((f"{path}#{k - places[0]}", str(error)))
+                    continue
+                labels.append(label)
+                good.append(k)
+        self.check_skipped(len(self._offset))
+        self._shard, self._offset, self._length = (
+            a[good] for a in (self._shard, self._offset, self._length))
+        self._images, self._labels = np.array(images, object), np.array(labels, np.int64)
+
+    def fetch(self, index):
+        import tensorflow as tf
+
+        if self._images is not None:
+            if not hasattr(self, "_tensor"):
+                with tf.init_scope():
+                    self._tensor = tf.constant(self._images)
+                    self._label_tensor = tf.constant(self._labels)
+            return {"image": tf.gather(self._tensor, index),
+                    "label": tf.gather(self._label_tensor, index)}
+        serialized = tf.numpy_function(self._read, [index], tf.string, stateful=False)
+        images, labels = self._parse(tf.reshape(serialized, [1]))
+        plain = tf.numpy_function(to_plain, [images[0]], tf.string, stateful=False)
+        return {"image": tf.reshape(plain, []), "label": labels[0]}
+
+    def labels(self):
+        import tensorflow as tf
+
+        if not self._label_key:
+            raise self.no_labels()
+        if self._labels is None:
+            records = tf.data.TFRecordDataset(self.paths).batch(1024)
+            self._labels = np.concatenate([self._parse(batch)[1].numpy() for batch in records])
+        return self._labels
+
+    def arrays(self, limit=None):
+        import tensorflow as tf
+
+        if self.uniform_shape is None:
+            raise DataError("the pictures of this data set differ in size; arrays need one size. "
+                            f"Received: {self.name!r}")
+        count = self.num_examples if limit is None else min(limit, self.num_examples)
+        stream = tf.data.Dataset.range(count).map(
+            lambda k: tf.ensure_shape(tf.io.decode_image(
+                self.fetch(k)["image"], channels=3, expand_animations=False), self.uniform_shape),
+            num_parallel_calls=os.cpu_count())
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        out = np.empty((count, *self.uniform_shape), np.uint8)
+        for k, batch in enumerate(stream.batch(1000).with_options(options)):
+            out[k * 1000:k * 1000 + len(batch)] = batch
+        return out, self.labels()[:count] if self._label_key else None
+
+    def fingerprint(self):
+        parts = []
+        for path in self.paths:
+            size = os.path.getsize(path)
+            with open(path, "rb") as file:
+                for place in np.linspace(0, max(0, size - 4096), 16).astype(int):
+                    file.seek(place)
+                    parts.append(file.read(4096))
+            parts.append(f"{os.path.basename(path)}:{size}")
+        return digest(*parts)

@@ -1,0 +1,48 @@
+"""Prepared TensorFlow Datasets folders, read without ever touching the network."""
+
+import os
+import pathlib
+
+from keras_pretext.data.records import RecordSource
+from keras_pretext.data.source import DataError
+from keras_pretext.registry import unknown_name
+
+
+def _prepared(folder):
+    """The newest version folder at or below `folder`, or None."""
+    if (folder / "dataset_info.json").exists():
+        return folder
+    found = sorted(p.parent for p in folder.glob("*/dataset_info.json"))
+    found = found or sorted(p.parent for p in folder.glob("*/*/dataset_info.json"))
+    return found[-1] if found else None
+
+
+def open_tfds(name, split, root):
+    """The source of a prepared folder or of a name that is prepared under a known root."""
+    places = [root / "tfds", pathlib.Path(os.environ.get("TFDS_DATA_DIR",
+                                                         "~/tensorflow_datasets")).expanduser()]
+    folder = _prepared(pathlib.Path(name)) if pathlib.Path(name).is_dir() else None
+    for place in places:
+        folder = folder or (_prepared(place / name) if (place / name).is_dir() else None)
+    if folder is None:
+        known = {p.name for place in places if place.is_dir() for p in place.iterdir()}
+        raise DataError(f"{unknown_name('data set', name, known | {'scenes'})}. Looked in "
+                        f"{', '.join(map(str, places))}; set KERAS_PRETEXT_DATA, or prepare it "
+                        f"with `tfds build {name}`.")
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(str(folder))
+    if split not in builder.info.splits:
+        raise DataError(unknown_name(f"split of {builder.name}", split, builder.info.splits))
+    if builder.info.file_format.value != "tfrecord":
+        raise DataError("a prepared TFDS folder in the tfrecord format is needed. "
+                        f"Received: {builder.info.file_format.value} in {folder}")
+    features = builder.info.features
+    image = next((k for k, f in features.items() if isinstance(f, tfds.features.Image)), None)
+    if image is None:
+        raise DataError(f"this data set has no picture. Received: {sorted(features)} in {folder}")
+    label = next((k for k, f in features.items() if isinstance(f, tfds.features.ClassLabel)), None)
+    shape = features[image].shape
+    uniform = tuple(shape) if None not in shape and shape[-1] == 3 else None
+    return RecordSource(builder.info.splits[split].filepaths, builder.name, split, image, label,
+                        features[label].names if label else None, uniform)
