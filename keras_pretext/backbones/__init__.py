@@ -4,13 +4,11 @@ from keras_pretext import _backend
 
 _backend.require()
 
+from keras_pretext.backbones.alexnet import AlexNet  # noqa: E402
 from keras_pretext.backbones.base import Backbone, Tap, registry  # noqa: E402
 from keras_pretext.backbones.network_in_network import NetworkInNetwork  # noqa: E402
 
-try:
-    from keras_pretext.backbones.alexnet import AlexNet  # noqa: E402
-except ImportError:
-    pass
+__all__ = ["AlexNet", "Backbone", "NetworkInNetwork", "Tap", "get", "list"]
 
 
 def get(name, **config):

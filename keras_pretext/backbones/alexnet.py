@@ -1,0 +1,145 @@
+"""AlexNet in the flavours that the papers' tables mix."""
+
+import dataclasses
+
+import keras
+from keras import layers
+
+from keras_pretext.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, normalized, registry
+from keras_pretext.layers.batch_normalization import BatchNormalization
+from keras_pretext.layers.local_response_normalization import LocalResponseNormalization
+from keras_pretext.registry import unknown_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Flavour:
+    """What tells one AlexNet from another.
+
+    Attributes:
+        channels: of conv1 to conv5.
+        conv1: stride and padding of the 11x11 convolution.
+        groups: of conv2, conv4 and conv5.
+        ceil: pooled sizes are rounded up (Caffe) or down (Torch).
+        pool_pad: symmetric padding of pool1 and pool2.
+        pool5: stride and padding of the last pooling.
+        norm: per layer conv1..conv5, fc: "bn" (scale and shift), "bn_plain" (neither) or None.
+        lrn: local response normalisation after pool1 and pool2.
+        dropout: before the fully connected layers.
+        fc6: kernel, dilation and padding, where fc6 is not the whole of pool5.
+    """
+
+    channels: tuple = (96, 256, 384, 384, 256)
+    conv1: tuple = (4, 0)
+    groups: int = 1
+    ceil: bool = True
+    pool_pad: int = 0
+    pool5: tuple = (2, 0)
+    norm: tuple = (None,) * 6
+    lrn: bool = False
+    dropout: float = 0.0
+    fc6: tuple = None
+
+
+FLAVOURS = {
+    # Gidaris et al. (2018), released code
+    "rotnet": Flavour((64, 192, 384, 256, 256), (4, 2), ceil=False, norm=("bn",) * 6),
+    # Krizhevsky's network as Caffe's reference model has it
+    "caffenet": Flavour(groups=2, lrn=True, dropout=0.5),
+    # Doersch et al. (2015), released code
+    "deepcontext": Flavour(conv1=(4, 5), lrn=True,
+                           norm=(None, None, "bn_plain", "bn_plain", "bn_plain", "bn_plain")),
+    # Zhang et al. (2016), released code
+    "colorization": Flavour(conv1=(4, 5), groups=2, pool_pad=1, pool5=(1, 1),
+                            norm=("bn_plain",) * 6, fc6=(6, 2, 5)),
+    # Caron et al. (2018), released code
+    "deepcluster": Flavour(conv1=(4, 2), ceil=False, norm=("bn",) * 5 + (None,), dropout=0.5),
+    # Noroozi and Favaro (2016): one tile of the context-free network, conv1 at stride 2
+    "cfn": Flavour(conv1=(2, 0), groups=2, lrn=True, dropout=0.5),
+}
+
+
+@registry.register("alexnet")
+@keras.saving.register_keras_serializable(package="keras_pretext")
+class AlexNet(Backbone):
+    """Five convolutions and, where asked, fully connected layers as valid convolutions.
+
+    Taps: conv1 pool1 conv2 pool2 conv3 conv4 conv5 pool5, then fc6 fc7 ... for `fc_units`. The
+    conv and fc taps are after the ReLU; pool1 and pool2 after the local response normalisation.
+    All padding is symmetric. Fully connected layers cover the whole of pool5 at `image_size`;
+    larger pictures give a map of them.
+
+    Args:
+        flavour: "rotnet", "caffenet", "deepcontext", "colorization", "deepcluster" or "cfn".
+        fc_units: widths of the fully connected layers; () leaves the network convolutional.
+        image_size: the input side at which fc6 gives 1x1.
+        conv1_stride: in place of the flavour's; 4 moves a "cfn" to recognition.
+        mean, std: of the training images, RGB in 0..255; ImageNet's by default.
+    """
+
+    def __init__(self, flavour="rotnet", fc_units=(4096, 4096), image_size=224, conv1_stride=None,
+                 mean=IMAGENET_MEAN, std=IMAGENET_STD, name="alexnet", **kwargs):
+        if flavour not in FLAVOURS:
+            raise ValueError(unknown_name("AlexNet flavour", flavour, FLAVOURS))
+        spec, fc_units = FLAVOURS[flavour], tuple(fc_units)
+        stride = conv1_stride or spec.conv1[0]
+        kinds = [(11, stride, spec.conv1[1], 1), (5, 1, 2, spec.groups), (3, 1, 1, 1),
+                 (3, 1, 1, spec.groups), (3, 1, 1, spec.groups)]
+        pools = {1: (2, spec.pool_pad), 2: (2, spec.pool_pad), 5: spec.pool5}
+
+        # === Functional model ===
+        inputs = keras.Input((None, None, 3), name="images")
+        x, size, total, taps = normalized(inputs, mean, std), image_size, 1, {}
+        for k, (channels, (kernel, step, pad, groups)) in enumerate(
+                zip(spec.channels, kinds, strict=True), 1):
+            norm = spec.norm[k - 1]
+            x = _padded(x, pad, f"conv{k}_pad")
+            x = layers.Conv2D(channels, kernel, step, groups=groups, use_bias=norm is None,
+                              kernel_initializer="he_normal", name=f"conv{k}")(x)
+            x = _activated(x, norm, f"conv{k}")
+            size, total = (size + 2 * pad - kernel) // step + 1, total * step
+            taps[f"conv{k}"] = (x, total)
+            if k in pools:  # after a ReLU a zero is neutral to the maximum
+                step, pad = pools[k]
+                more = step - 1 if spec.ceil else 0
+                x = _padded(x, (pad, pad + more), f"pool{k}_pad")
+                x = layers.MaxPooling2D(3, step, name=f"pool{k}")(x)
+                size, total = (size + 2 * pad + more - 3) // step + 1, total * step
+                if spec.lrn and k < 5:
+                    x = LocalResponseNormalization(name=f"norm{k}")(x)
+                taps[f"pool{k}"] = (x, total)
+        if fc_units and size < 1:
+            raise ValueError(f"image_size leaves nothing of pool5. Received: {image_size}")
+        for k, units in enumerate(fc_units, 6):
+            kernel, dilation, pad = (size, 1, 0) if k == 6 else (1, 1, 0)
+            if k == 6 and spec.fc6:
+                kernel, dilation, pad = spec.fc6
+            if spec.dropout:
+                x = layers.Dropout(spec.dropout, name=f"drop{k}")(x)
+            x = _padded(x, pad, f"fc{k}_pad")
+            norm = spec.norm[5]
+            x = layers.Conv2D(units, kernel, dilation_rate=dilation, use_bias=norm is None,
+                              kernel_initializer="he_normal", name=f"fc{k}")(x)
+            x = _activated(x, norm, f"fc{k}")
+            taps[f"fc{k}"] = (x, total)
+        super().__init__(inputs, taps, name=name, **kwargs)
+
+        # === Config ===
+        self.flavour, self.fc_units, self.image_size = flavour, fc_units, image_size
+        self.conv1_stride, self.mean, self.std = conv1_stride, tuple(mean), tuple(std)
+
+    def get_config(self):
+        return {"flavour": self.flavour, "fc_units": self.fc_units, "image_size": self.image_size,
+                "conv1_stride": self.conv1_stride, "mean": self.mean, "std": self.std,
+                "name": self.name}
+
+
+def _padded(x, pad, name):
+    pad = pad if isinstance(pad, tuple) else (pad, pad)
+    return layers.ZeroPadding2D((pad, pad), name=name)(x) if any(pad) else x
+
+
+def _activated(x, norm, name):
+    if norm:
+        affine = norm == "bn"
+        x = BatchNormalization(center=affine, scale=affine, name=f"{name}_bn")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
