@@ -17,13 +17,13 @@ def steps_per_epoch(num_examples, batch_size):
     return num_examples // batch_size
 
 
-def index_batches(num_examples, batch_size, seed, start_step=0, shuffle=True):
+def index_batches(num_examples, batch_size, seed, start_step=0):
     """Endless `(epoch, indices int64 (batch_size,))` from a step on; the tail of an epoch is left.
     """
     steps = steps_per_epoch(num_examples, batch_size)
     first, skip = divmod(start_step, steps)
     for epoch in itertools.count(first):
-        places = draw.order(num_examples, seed, epoch) if shuffle else np.arange(num_examples)
+        places = draw.order(num_examples, seed, epoch)
         for step in range(skip, steps):
             yield epoch, places[step * batch_size:(step + 1) * batch_size]
         skip = 0
@@ -41,6 +41,12 @@ def held_in_memory(source):
     return shape is not None and source.num_examples * int(np.prod(shape)) <= MEMORY
 
 
+def one_pass(num_examples, batch_size):
+    """Index batches that visit every example once, in order; the last may be smaller."""
+    for start in range(0, num_examples, batch_size):
+        yield 0, np.arange(start, min(start + batch_size, num_examples))
+
+
 def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=None, workers=None):
     """A tf.data.Dataset of `(inputs, pseudolabels)` batches.
 
@@ -54,7 +60,7 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
         batch_size: images in a batch (a task may make several inputs of each).
         seed: integer in [0, 2**32), of the order and of the draws.
         start_step: the first batch to give.
-        shuffle: False visits the examples in their own order.
+        shuffle: False visits every example once, in their own order, the tail included.
         steps: how many batches; endless by default.
         workers: parallel decodings; the number of cores by default.
     """
@@ -65,11 +71,12 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
     workers = workers or os.cpu_count()
 
     def indices():
-        batches = index_batches(source.num_examples, batch_size, seed, start_step, shuffle)
+        batches = (index_batches(source.num_examples, batch_size, seed, start_step) if shuffle
+                   else one_pass(source.num_examples, batch_size))
         yield from itertools.islice(batches, steps)
 
     stream = tf.data.Dataset.from_generator(indices, output_signature=(
-        tf.TensorSpec((), tf.int64), tf.TensorSpec((batch_size,), tf.int64)))
+        tf.TensorSpec((), tf.int64), tf.TensorSpec((batch_size if shuffle else None,), tf.int64)))
 
     labels = tf.constant(source.labels(), tf.int32) if layer.uses_labels else None
 
@@ -97,9 +104,9 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
                 image = framing(image, numbers[:framing.num_draws])
             return index, tf.ensure_shape(image, (framing.size, framing.size, 3)), numbers
 
-        stream = stream.map(lambda epoch, index: (tf.fill([batch_size], epoch), index)).unbatch()
+        stream = stream.map(lambda epoch, index: (tf.fill(tf.shape(index), epoch), index)).unbatch()
         stream = stream.map(picture, num_parallel_calls=workers, deterministic=True)
-        stream = stream.batch(batch_size, drop_remainder=True)
+        stream = stream.batch(batch_size, drop_remainder=shuffle)
         stream = stream.map(lambda index, *pair: labelled(index, *layer.framed(*pair)),
                             num_parallel_calls=workers, deterministic=True)
     options = tf.data.Options()

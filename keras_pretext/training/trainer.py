@@ -260,17 +260,17 @@ class Trainer:
                 self._call("on_log", row)
                 waited, mark, marked = 0.0, time.perf_counter(), self.step
             self._show(bar, logs)
-            if epoch_ends or self.step == self.total_steps:
+            if (self.step % recipe.checkpoint_steps == 0 or epoch_ends or self.step == stop):
                 self._synchronise()
+                if epoch_ends:
+                    self._reset_metrics()
+                self._save()
+                mark = time.perf_counter()
+            if epoch_ends or self.step == self.total_steps:
                 row = {**row, **self.evaluate()}
                 self.write_row({"step": self.step, **{k: v for k, v in row.items()
                                                       if k.startswith("test_")}})
                 self._call("on_epoch", row)
-                self._reset_metrics()
-                mark = time.perf_counter()
-            if (self.step % recipe.checkpoint_steps == 0 or epoch_ends or self.step == stop):
-                self._synchronise()
-                self._save()
                 mark = time.perf_counter()
         if bar:
             bar.close()
@@ -327,13 +327,25 @@ class Trainer:
         steps = max(1, count // batch)
         totals = {}
         for inputs, labels in self._test_batches(layer, batch, steps):
-            outputs = self.model(inputs, training=False)
+            outputs = self._predict(inputs)
             loss = self.model.compute_loss(x=inputs, y=labels, y_pred=outputs, training=False)
-            logs = {"loss": loss, "accuracy": keras.ops.mean(keras.ops.cast(
-                keras.ops.argmax(outputs, -1) == keras.ops.cast(labels, "int64"), "float32"))}
+            hits = keras.ops.cast(keras.ops.argmax(outputs, -1), "int32") == labels
+            logs = {"loss": loss, "accuracy": keras.ops.mean(keras.ops.cast(hits, "float32"))}
             for k, v in logs.items():
                 totals[k] = totals.get(k, 0.0) + float(v) / steps
         return {f"test_{k}": v for k, v in totals.items()}
+
+    def _predict(self, inputs):
+        if not hasattr(self, "_compiled"):
+            def forward(inputs):
+                return self.model(inputs, training=False)
+
+            if on_tensorflow():
+                import tensorflow as tf
+
+                forward = tf.function(forward)
+            self._compiled = forward
+        return self._compiled(inputs)
 
     def _test_batches(self, layer, batch, steps):
         if on_tensorflow():

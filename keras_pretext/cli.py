@@ -1,0 +1,318 @@
+"""`keras-pretext`: one command, thin over the library. Heavy imports happen inside the commands."""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+import time
+
+
+def main(argv=None):
+    """Runs a command; returns the exit code: 0, or 2 with one line of explanation."""
+    arguments = parser().parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        return arguments.command(arguments) or 0
+    except (ValueError, RuntimeError, ImportError, OSError) as error:
+        if arguments.debug:
+            raise
+        print(f"keras-pretext: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("keras-pretext: stopped; the same command resumes", file=sys.stderr)
+        return 130
+
+
+def parser():
+    top = argparse.ArgumentParser(prog="keras-pretext", description="Self-supervised pretext "
+                                  "tasks: train on unlabelled images, probe, publish, load.")
+    top.add_argument("--debug", action="store_true", help="show where an error comes from")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name, run, text):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=run)
+        return sub
+
+    sub = command("pretrain", _pretrain, "train a recipe; run it again to resume")
+    sub.add_argument("recipe", help="a recipe file, or a run folder to resume")
+    sub.add_argument("--out", help="the run's folder; default runs/<name>")
+    sub.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
+                     help="another value for a field of the recipe (JSON, or a plain word)")
+    sub.add_argument("--strategy", choices=["none", "mirrored"], default="none",
+                     help="mirrored: all GPUs of this host")
+    sub.add_argument("--tensorboard", action="store_true", help="write event files to OUT/logs")
+    sub.add_argument("--check", action="store_true", help="only check that it could start")
+
+    sub = command("probe", _probe, "measure what the features of a model are worth")
+    sub.add_argument("model", help="a run folder, or a zoo name")
+    sub.add_argument("--data", required=True, help="labelled data: a name, folder or file")
+    sub.add_argument("--protocol", default="linear",
+                     choices=["linear", "nonlinear", "conv", "knn", "semi_supervised"])
+    sub.add_argument("--train-split", default="train")
+    sub.add_argument("--test-split", default="test")
+    sub.add_argument("--taps", nargs="*", help="default: all")
+    sub.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    sub.add_argument("--epochs", type=int, default=10)
+    sub.add_argument("--image-size", type=int)
+    sub.add_argument("--random", action="store_true", help="probe random weights instead")
+    sub.add_argument("--finetune", action="store_true", help="train the extractor too (one tap)")
+    sub.add_argument("--json", help="also write the result to this file")
+
+    sub = command("publish", _publish, "make a zoo entry of a finished run")
+    sub.add_argument("run")
+    sub.add_argument("name")
+    sub.add_argument("--root", default="zoo")
+    sub.add_argument("--metrics", nargs="*", default=[], help="JSON files that `probe` wrote")
+    sub.add_argument("--licence", default="Apache-2.0 (weights); data under its own terms")
+    sub.add_argument("--limits", default="")
+
+    sub = command("preview", _preview, "draw what a task does to pictures")
+    sub.add_argument("--task", required=True)
+    sub.add_argument("--data", default="scenes")
+    sub.add_argument("--out", default="preview.png")
+    sub.add_argument("--count", type=int, default=4)
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
+                     help="an option of the task")
+
+    sub = command("zoo", _zoo, "list, describe and verify published models")
+    sub.add_argument("action", choices=["list", "info", "verify"])
+    sub.add_argument("name", nargs="?")
+    sub.add_argument("--all", action="store_true")
+
+    sub = command("profile", _profile, "images/s of decoding, pipeline, model and the whole")
+    sub.add_argument("recipe")
+    sub.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    sub.add_argument("--seconds", type=float, default=10)
+
+    sub = command("demo", _demo, "the whole way on the embedded scenes, in a few minutes")
+    sub.add_argument("--out", default="runs/demo")
+    return top
+
+
+def _settings(pairs):
+    """`["a=1", "b=word"]` to `{"a": 1, "b": "word"}`."""
+    out = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes NAME=VALUE. Received: {pair!r}")
+        try:
+            out[name] = json.loads(value)
+        except json.JSONDecodeError:
+            out[name] = value
+    return out
+
+
+def _pretrain(arguments):
+    from keras_pretext.training import Trainer, load_recipe
+
+    recipe = load_recipe(arguments.recipe, **_settings(arguments.set))
+    out = arguments.out or (arguments.recipe if os.path.isdir(arguments.recipe)
+                            else os.path.join("runs", recipe.name))
+    strategy = None
+    if arguments.strategy == "mirrored":
+        import tensorflow as tf
+
+        strategy = tf.distribute.MirroredStrategy()
+    callbacks = []
+    if arguments.tensorboard:
+        from keras_pretext.training.tensorboard import TensorBoard
+
+        callbacks.append(TensorBoard(os.path.join(out, "logs")))
+    trainer = Trainer(recipe, out, strategy=strategy, callbacks=callbacks)
+    if arguments.check:
+        print(f"{recipe.name}: {trainer.source.num_examples} images, {trainer.total_steps} steps, "
+              f"{trainer.model.count_params()} parameters; ready in {out}")
+        return
+    row = trainer.run()
+    shown = {k: round(v, 4) for k, v in row.items() if k.startswith("test_") or k == "loss"}
+    print(f"{recipe.name}: {shown}, chance {trainer.task.chance}; written to {out}/final")
+
+
+def _model(name):
+    """A model that evaluation takes, from a run folder or the zoo."""
+    if os.path.isdir(os.path.join(name, "final")):
+        from keras_pretext.training import load_run
+
+        return load_run(name)
+    from keras_pretext import zoo
+
+    return zoo.load(name, head=True)
+
+
+def _probe(arguments):
+    import keras
+
+    from keras_pretext import data, evaluation
+
+    train = data.open(arguments.data, arguments.train_split)
+    test = data.open(arguments.data, arguments.test_split)
+    model = _model(arguments.model)
+    if arguments.random:
+        keras.utils.set_random_seed(0)
+        model = model.task.attach(type(model.backbone).from_config(model.backbone.get_config()))
+    options = {"taps": arguments.taps, "image_size": arguments.image_size}
+    if arguments.protocol != "knn":
+        options.update(seeds=arguments.seeds, epochs=arguments.epochs)
+    if arguments.finetune or arguments.protocol == "semi_supervised":
+        if len(arguments.taps or ()) != 1:
+            raise ValueError(f"this protocol takes one tap: --taps NAME. Received: "
+                             f"{arguments.taps}")
+        options["taps"] = arguments.taps[0]
+    if arguments.finetune:
+        options["frozen"] = False
+    if arguments.protocol == "semi_supervised":
+        options["tap"] = options.pop("taps")
+    result = getattr(evaluation, arguments.protocol)(model, train, test, **options)
+    results = result if isinstance(result, dict) else {None: result}
+    for count, one in results.items():
+        one.settings["weights_from"] = "random" if arguments.random else arguments.model
+        print(f"{count} labels a class, {one}" if count else one)
+    if arguments.json:
+        from keras_pretext.training.checkpoint import write_json
+
+        write_json(arguments.json, [one.to_dict() for one in results.values()])
+
+
+def _publish(arguments):
+    from keras_pretext import zoo
+    from keras_pretext.training import load_run
+
+    card = {"licence": arguments.licence, "limits": arguments.limits, "metrics": []}
+    for path in arguments.metrics:
+        card["metrics"] += json.loads(pathlib.Path(path).read_text())
+    print(zoo.publish(load_run(arguments.run), arguments.name, root=arguments.root, card=card,
+                      run=arguments.run))
+
+
+def _preview(arguments):
+    import numpy as np
+
+    from keras_pretext import data, tasks
+    from keras_pretext.data.draws import draws
+    from keras_pretext.visualize import puzzle_sheet
+
+    source = data.open(arguments.data)
+    task = tasks.get(arguments.task, **_settings(arguments.set))
+    index = np.arange(min(arguments.count, source.num_examples))
+    pictures = [_picture(source, k) for k in index]
+    rows = task.preview(pictures, draws(arguments.seed, 0, index, task.num_draws))
+    puzzle_sheet(rows).save(arguments.out)
+    print(arguments.out)
+
+
+def _picture(source, k):
+    """An example of a source as a uint8 (height, width, 3) array."""
+    from keras_pretext.data.decode import decode
+
+    image = source.fetch(int(k))["image"].numpy()
+    return decode(image) if source.encoded else image
+
+
+def _zoo(arguments):
+    from keras_pretext import zoo
+
+    if arguments.action == "list":
+        for name in zoo.list():
+            print(name)
+        return
+    names = zoo.list() if arguments.all else [arguments.name]
+    if names == [None]:
+        raise ValueError(f"zoo {arguments.action} takes a name or --all; there are "
+                         f"{', '.join(zoo.list()) or 'none'}. Received: none")
+    for name in names:
+        if arguments.action == "info":
+            print(json.dumps(zoo.info(name), indent=1))
+        else:
+            print(f"{name}: {zoo.verify(name)}")
+
+
+def _profile(arguments):
+    """Times the parts of a recipe's training one by one and names the slowest."""
+    import tempfile
+
+    from keras_pretext.data.pipeline import pipeline
+    from keras_pretext.training import Trainer, load_recipe
+
+    recipe = load_recipe(arguments.recipe, **_settings(arguments.set))
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(recipe, folder, progress=False)
+        steps = trainer._tensorflow_steps()
+
+        def rate(what, advance):
+            advance()
+            start, count = time.perf_counter(), 0
+            while time.perf_counter() - start < arguments.seconds:
+                advance()
+                count += 1
+            value = count * recipe.batch_size / (time.perf_counter() - start)
+            print(f"{what:28} {value:10.0f} images/s")
+            return value
+
+        batches = iter(pipeline(trainer.source, trainer.layer, recipe.batch_size, recipe.seed))
+        batch = next(batches)
+        whole = rate("the whole", lambda: next(steps))
+        alone = {"pipeline": rate("pipeline alone", lambda: next(batches))}
+
+        import tensorflow as tf
+
+        run = tf.function(trainer.model.train_step)
+        alone["model"] = rate("model alone", lambda: run(batch))
+        if trainer.source.encoded and not trainer.source.uniform_shape:
+            order = iter(range(10**9))
+            one = tf.function(lambda k: tf.io.decode_image(
+                trainer.source.fetch(k)["image"], channels=3, expand_animations=False))
+
+            def decode():
+                for _ in range(recipe.batch_size):
+                    one(tf.constant(next(order) % trainer.source.num_examples, tf.int64))
+
+            rate("decoding alone, one thread", decode)
+        slow = min(alone, key=alone.get)
+        print(f"the {slow} is the slow part: the whole runs at {whole / alone[slow]:.0%} of it")
+
+
+def _demo(arguments):
+    """Pretrain on the embedded scenes, probe against random weights, draw the puzzles."""
+    import keras
+    import numpy as np
+
+    from keras_pretext import data, evaluation
+    from keras_pretext.data.draws import draws
+    from keras_pretext.training import Recipe, load_run, train
+    from keras_pretext.visualize import puzzle_sheet
+
+    start = time.time()
+    out = pathlib.Path(arguments.out)
+    recipe = Recipe(
+        name="demo", task=("rotation", {"image_size": 32}), data="scenes",
+        backbone=("network_in_network", {"blocks": 3}), epochs=1, batch_size=32,
+        learning_rate=0.05, schedule={"kind": "one_cycle"}, nesterov=True,
+        precision="mixed_bfloat16", test_images=500)
+    print("1. RotNet learns from unlabelled scenes which way is up")
+    row = train(recipe, out)
+    model = load_run(out)
+    accuracy = row.get("test_accuracy", float("nan"))
+    print(f"   rotation accuracy {accuracy:.1%}, chance {model.task.chance['accuracy']:.0%}")
+    source, test = data.open("scenes"), data.open("scenes", "test")
+    sheet = puzzle_sheet(model.task.preview(source.arrays(4)[0],
+                                            draws(0, 0, np.arange(4), model.task.num_draws)))
+    sheet.save(out / "puzzles.png")
+    print("2. The 10 classes from its frozen features, against those of random weights")
+    keras.utils.set_random_seed(0)
+    random = type(model.backbone).from_config(model.backbone.get_config())
+    scores = {}
+    for name, network in (("trained", model), ("random", random)):
+        result = evaluation.linear(network, source, test, "block2", seeds=(0,), epochs=5,
+                                   image_size=32, flip=False)
+        scores[name] = result.mean("block2")
+        print(f"   linear probe of block2, {name:8} {scores[name]:.1%}")
+    (out / "demo.json").write_text(json.dumps({"rotation_accuracy": accuracy, **scores}))
+    print(f"Puzzles: {out}/puzzles.png. Model: {out}/final. {time.time() - start:.0f} s.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,11 @@
+"""Protocols of the papers: what the frozen or fine-tuned features of a backbone are worth."""
+
+from keras_pretext.evaluation.conv import conv
+from keras_pretext.evaluation.features import features
+from keras_pretext.evaluation.knn import knn
+from keras_pretext.evaluation.linear import linear
+from keras_pretext.evaluation.nonlinear import nonlinear
+from keras_pretext.evaluation.probe import ProbeResult
+from keras_pretext.evaluation.semi_supervised import semi_supervised
+
+__all__ = ["ProbeResult", "conv", "features", "knn", "linear", "nonlinear", "semi_supervised"]
