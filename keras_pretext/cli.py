@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import sys
-import time
 
 
 def main(argv=None):
@@ -14,14 +13,16 @@ def main(argv=None):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return arguments.command(arguments) or 0
-    except (ValueError, RuntimeError, ImportError, OSError) as error:
-        if arguments.debug:
-            raise
-        print(f"keras-pretext: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("keras-pretext: stopped; the same command resumes", file=sys.stderr)
         return 130
+    except Exception as error:
+        if arguments.debug:
+            raise
+        expected = isinstance(error, ValueError | RuntimeError | ImportError | OSError)
+        what = error if expected else f"{type(error).__name__}: {error} (--debug shows where)"
+        print(f"keras-pretext: {what}", file=sys.stderr)
+        return 2
 
 
 def parser():
@@ -33,6 +34,8 @@ def parser():
     def command(name, run, text):
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=run)
+        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
+                         help=argparse.SUPPRESS)
         return sub
 
     sub = command("pretrain", _pretrain, "train a recipe; run it again to resume")
@@ -69,8 +72,9 @@ def parser():
     sub.add_argument("--limits", default="")
 
     sub = command("preview", _preview, "draw what a task does to pictures")
+    sub.add_argument("images", nargs="*", help="picture files; default: the first of --data")
     sub.add_argument("--task", required=True)
-    sub.add_argument("--data", default="scenes")
+    sub.add_argument("--data", default="scenes", help="a name, folder or file of pictures")
     sub.add_argument("--out", default="preview.png")
     sub.add_argument("--count", type=int, default=4)
     sub.add_argument("--seed", type=int, default=0)
@@ -192,13 +196,17 @@ def _preview(arguments):
     import numpy as np
 
     from keras_pretext import data, tasks
+    from keras_pretext.data.decode import decode
     from keras_pretext.data.draws import draws
     from keras_pretext.visualize import puzzle_sheet
 
-    source = data.open(arguments.data)
     task = tasks.get(arguments.task, **_settings(arguments.set))
-    index = np.arange(min(arguments.count, source.num_examples))
-    pictures = [_picture(source, k) for k in index]
+    if arguments.images:
+        pictures = [decode(pathlib.Path(path).read_bytes()) for path in arguments.images]
+    else:
+        source = data.open(arguments.data)
+        pictures = [_picture(source, k) for k in range(min(arguments.count, source.num_examples))]
+    index = np.arange(len(pictures))
     rows = task.preview(pictures, draws(arguments.seed, 0, index, task.num_draws))
     puzzle_sheet(rows).save(arguments.out)
     print(arguments.out)
@@ -231,87 +239,21 @@ def _zoo(arguments):
 
 
 def _profile(arguments):
-    """Times the parts of a recipe's training one by one and names the slowest."""
-    import tempfile
-
-    from keras_pretext.data.pipeline import pipeline
-    from keras_pretext.training import Trainer, load_recipe
+    from keras_pretext.training import load_recipe
+    from keras_pretext.training.profiling import profile
 
     recipe = load_recipe(arguments.recipe, **_settings(arguments.set))
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(recipe, folder, progress=False)
-        steps = trainer._tensorflow_steps()
-
-        def rate(what, advance):
-            advance()
-            start, count = time.perf_counter(), 0
-            while time.perf_counter() - start < arguments.seconds:
-                advance()
-                count += 1
-            value = count * recipe.batch_size / (time.perf_counter() - start)
-            print(f"{what:28} {value:10.0f} images/s")
-            return value
-
-        batches = iter(pipeline(trainer.source, trainer.layer, recipe.batch_size, recipe.seed))
-        batch = next(batches)
-        whole = rate("the whole", lambda: next(steps))
-        alone = {"pipeline": rate("pipeline alone", lambda: next(batches))}
-
-        import tensorflow as tf
-
-        run = tf.function(trainer.model.train_step)
-        alone["model"] = rate("model alone", lambda: run(batch))
-        if trainer.source.encoded and not trainer.source.uniform_shape:
-            order = iter(range(10**9))
-            one = tf.function(lambda k: tf.io.decode_image(
-                trainer.source.fetch(k)["image"], channels=3, expand_animations=False))
-
-            def decode():
-                for _ in range(recipe.batch_size):
-                    one(tf.constant(next(order) % trainer.source.num_examples, tf.int64))
-
-            rate("decoding alone, one thread", decode)
-        slow = min(alone, key=alone.get)
-        print(f"the {slow} is the slow part: the whole runs at {whole / alone[slow]:.0%} of it")
+    rates = profile(recipe, arguments.seconds, lambda name, rate: print(
+        f"{name:10} {rate:10.0f} images/s", flush=True))
+    slow = min((name for name in rates if name != "whole"), key=rates.get)
+    share = rates["whole"] / rates[slow]
+    print(f"the slow part is the {slow}: the whole runs at {share:.0%} of it")
 
 
 def _demo(arguments):
-    """Pretrain on the embedded scenes, probe against random weights, draw the puzzles."""
-    import keras
-    import numpy as np
+    from keras_pretext.demo import demo
 
-    from keras_pretext import data, evaluation
-    from keras_pretext.data.draws import draws
-    from keras_pretext.training import Recipe, load_run, train
-    from keras_pretext.visualize import puzzle_sheet
-
-    start = time.time()
-    out = pathlib.Path(arguments.out)
-    recipe = Recipe(
-        name="demo", task=("rotation", {"image_size": 32}), data="scenes",
-        backbone=("network_in_network", {"blocks": 3}), epochs=1, batch_size=32,
-        learning_rate=0.05, schedule={"kind": "one_cycle"}, nesterov=True,
-        precision="mixed_bfloat16", test_images=500)
-    print("1. RotNet learns from unlabelled scenes which way is up")
-    row = train(recipe, out)
-    model = load_run(out)
-    accuracy = row.get("test_accuracy", float("nan"))
-    print(f"   rotation accuracy {accuracy:.1%}, chance {model.task.chance['accuracy']:.0%}")
-    source, test = data.open("scenes"), data.open("scenes", "test")
-    sheet = puzzle_sheet(model.task.preview(source.arrays(4)[0],
-                                            draws(0, 0, np.arange(4), model.task.num_draws)))
-    sheet.save(out / "puzzles.png")
-    print("2. The 10 classes from its frozen features, against those of random weights")
-    keras.utils.set_random_seed(0)
-    random = type(model.backbone).from_config(model.backbone.get_config())
-    scores = {}
-    for name, network in (("trained", model), ("random", random)):
-        result = evaluation.linear(network, source, test, "block2", seeds=(0,), epochs=5,
-                                   image_size=32, flip=False)
-        scores[name] = result.mean("block2")
-        print(f"   linear probe of block2, {name:8} {scores[name]:.1%}")
-    (out / "demo.json").write_text(json.dumps({"rotation_accuracy": accuracy, **scores}))
-    print(f"Puzzles: {out}/puzzles.png. Model: {out}/final. {time.time() - start:.0f} s.")
+    demo(arguments.out)
 
 
 if __name__ == "__main__":
