@@ -11,7 +11,7 @@ from keras_pretext.backbones.network_in_network import NetworkInNetwork  # noqa:
 __all__ = ["AlexNet", "Backbone", "NetworkInNetwork", "Tap", "get", "list"]
 
 
-def get(name, **config):
+def get(name, /, **config):
     """The backbone `name` with that config. Raises ValueError with the nearest name."""
     return registry.get(name)(**config)
 

@@ -11,7 +11,7 @@ from keras_pretext.tasks.rotation import Rotation  # noqa: E402
 __all__ = ["Classification", "PretextLayer", "PretextModel", "Rotation", "Task", "get", "list"]
 
 
-def get(name, **config):
+def get(name, /, **config):
     """The task `name` with that config. Raises ValueError with the nearest name."""
     return registry.get(name)(**config)
 

@@ -1,0 +1,9 @@
+"""The zoo: trained models that describe and check themselves.
+
+    model = keras_pretext.zoo.load("rotnet_alexnet", taps="conv5", pooling="avg")
+    features = model(images)   # uint8 or float in 0..255, (batch, height, width, 3)
+"""
+
+from keras_pretext.zoo.store import bundle, info, list, load, publish, verify
+
+__all__ = ["bundle", "info", "list", "load", "publish", "verify"]

@@ -1,0 +1,116 @@
+"""The command line: what it prints, writes, and says when something is wrong."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_pretext import cli
+
+RECIPE = """
+from keras_pretext.training import Recipe
+recipe = Recipe(name="tiny", task=("rotation", {{"image_size": 32}}),
+                backbone=("network_in_network", {{"blocks": 2}}), data="npz:{npz}",
+                epochs=1, batch_size=16, test_images=32)
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path, npz):
+    path = tmp_path / "tiny.py"
+    path.write_text(RECIPE.format(npz=npz))
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "wide.png"
+    pixels = np.zeros((40, 60, 3), "uint8")
+    pixels[:20] = (250, 0, 0)  # red above, black below
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def failing(capsys, *arguments):
+    """The one line that a command fails with."""
+    assert cli.main([str(a) for a in arguments]) == 2
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    assert captured.err.startswith("keras-pretext: ") and captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_settings_are_json_or_words():
+    assert cli._settings(["epochs=2", "precision=float32", "angles=[0, 90]", "tap=null"]) == {
+        "epochs": 2, "precision": "float32", "angles": [0, 90], "tap": None}
+    with pytest.raises(ValueError, match="NAME=VALUE.*Received: 'epochs'"):
+        cli._settings(["epochs"])
+
+
+def test_preview_draws_the_four_rotations(picture, tmp_path):
+    out = tmp_path / "sheet.png"
+    assert cli.main(["preview", str(picture), "--task", "rotation", "--out", str(out)]) == 0
+    sheet = np.asarray(Image.open(out))
+    gap, side, line = 8, 128, 20
+    assert sheet.shape == (gap + side + line + gap, gap + 4 * (side + gap), 3)
+    # where the red half lies in each copy: up, then counter-clockwise: left, down, right
+    middle, low, high = side // 2, side // 5, 4 * side // 5
+    for k, (y, x) in enumerate([(low, middle), (middle, low), (high, middle), (middle, high)]):
+        left, top = gap + k * (side + gap), gap + line
+        assert sheet[top + y, left + x, 0] > 200
+        assert sheet[top + side - 1 - y, left + side - 1 - x, 0] < 50
+
+
+def test_preview_passes_options_to_the_task(picture, tmp_path):
+    out = tmp_path / "sheet.png"
+    assert cli.main(["preview", str(picture), "--task", "rotation", "--set", "angles=[0, 180]",
+                     "--out", str(out)]) == 0
+    assert Image.open(out).width == 8 + 2 * 136
+
+
+def test_pretrain_check_starts_nothing(recipe, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert cli.main(["pretrain", str(recipe), "--out", str(out), "--check"]) == 0
+    assert "96 images, 6 steps" in capsys.readouterr().out
+    assert not (out / "metrics.jsonl").exists() and not (out / "final").exists()
+
+
+def test_pretrain_probe_and_publish(recipe, tmp_path, capsys, npz, monkeypatch):
+    monkeypatch.setenv("KERAS_PRETEXT_CACHE", str(tmp_path / "cache"))
+    out, score = tmp_path / "run", tmp_path / "score.json"
+    assert cli.main(["pretrain", str(recipe), "--out", str(out)]) == 0
+    assert (out / "final" / "model.keras").exists()
+    assert "test_accuracy" in capsys.readouterr().out
+    assert cli.main(["probe", str(out), "--data", str(npz), "--protocol", "knn", "--taps",
+                     "block1", "--json", str(score)]) == 0
+    assert "block1" in capsys.readouterr().out
+    result, = json.loads(score.read_text())
+    assert result["settings"]["weights_from"] == str(out)
+    assert list(result["taps"]) == ["block1"]
+    assert 0.0 <= result["taps"]["block1"]["last_mean"] <= 1.0
+
+
+def test_mistakes_get_one_line(recipe, tmp_path, capsys, picture):
+    assert "rotation" in failing(capsys, "preview", picture, "--task", "rotatoin")
+    assert "tiny.py" in failing(capsys, "pretrain", recipe.with_name("tinny.py"))
+    line = failing(capsys, "pretrain", recipe, "--set", "epoch=3", "--out", tmp_path / "run")
+    assert "Did you mean 'epochs'?" in line and "Received: 'epoch'" in line
+    assert "final/model.keras" in failing(capsys, "publish", tmp_path, "a_name")
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(picture.read_bytes()[:40])
+    failing(capsys, "preview", broken, "--task", "rotation")
+
+
+def test_debug_shows_where(recipe):
+    for arguments in (["--debug", "pretrain", "nowhere.py"], ["pretrain", "nowhere.py", "--debug"]):
+        with pytest.raises(ValueError, match="nowhere.py"):
+            cli.main(arguments)
+
+
+@pytest.mark.slow
+def test_profile_times_every_part(recipe, capsys):
+    assert cli.main(["profile", str(recipe), "--seconds", "0.5"]) == 0
+    text = capsys.readouterr().out
+    for part in ("pipeline", "model", "whole", "the slow part is the"):
+        assert part in text
