@@ -1,73 +1,140 @@
+"""The embedded scenes: reproducible, and not solved by colour."""
+
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from keras_pretext import data
 from keras_pretext.data import scenes
-from keras_pretext.data.scenes import render
 
 
 @pytest.fixture(scope="module")
-def pictures():
-    train, test = scenes.load("train", count=3000), scenes.load("test")
-    return *train, *test
+def data():
+    return *scenes.load("train", count=3000), *scenes.load("test")
 
 
-def test_shapes_labels_and_splits(pictures):
-    x, y, held_x, held_y = pictures
-    assert x.shape == (3000, 32, 32, 3) and x.dtype == np.uint8 and held_x.shape[0] == 1000
-    assert abs(np.bincount(y) - 300).max() < 60
-    np.testing.assert_array_equal(np.bincount(held_y), [100] * 10)
-    assert not {p.tobytes() for p in x} & {p.tobytes() for p in held_x}
-
-
-def test_the_same_pictures_every_time(pictures):
-    render._load.cache_clear()
-    again, labels = scenes.load("test", count=60)
-    np.testing.assert_array_equal(again, pictures[2][:60])
-    np.testing.assert_array_equal(labels, pictures[3][:60])
-
-
-def test_colour_statistics_are_far_from_solving_it(pictures):
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    x, y, held_x, held_y = pictures
-
-    def histogram(images):
-        cells = (images // 64).reshape(len(images), -1, 3).astype(int) @ [16, 4, 1]
-        return np.sqrt([np.bincount(row, minlength=64) for row in cells])
-
-    def mean_pixel(images):
-        return images.reshape(len(images), -1, 3).mean(1)
-
-    scores = {}
-    for describe in (histogram, mean_pixel):
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=60, tol=1e-2))
-        model.fit(describe(x[:3000]), y[:3000])
-        scores[describe.__name__] = model.score(describe(held_x), held_y)
-    assert scores["histogram"] < 0.45 and scores["mean_pixel"] < 0.25, scores
-
-
-def test_the_mean_pixel_of_a_row_hardly_tells_the_rotation(pictures):
+def _accuracy(train, labels, test, test_labels, strength=1.0):
     from sklearn.linear_model import LogisticRegression
 
-    x, _, held_x, _ = pictures
-
-    def thumbnails(images):  # 2x2 means of each rotation
-        turned = np.concatenate([np.rot90(images, k, (1, 2)) for k in range(4)])
-        small = turned.reshape(-1, 2, 16, 2, 16, 3).mean((2, 4)).reshape(len(turned), -1)
-        return small / 255, np.repeat(np.arange(4), len(images))
-
-    model = LogisticRegression(max_iter=60, tol=1e-2).fit(*thumbnails(x[:1000]))
-    assert model.score(*thumbnails(held_x)) < 0.7
+    mean, std = train.mean(0), train.std(0) + 1e-3
+    model = LogisticRegression(C=strength, max_iter=150)
+    model.fit((train - mean) / std, labels)
+    return model.score((test - mean) / std, test_labels)
 
 
-def test_it_opens_as_a_source_and_refuses_what_is_not_there():
-    source = data.open("scenes", "test")
-    assert source.num_examples == 1000 and source.class_names == scenes.CLASS_NAMES
-    assert source.uniform_shape == (32, 32, 3) and len(source.fingerprint()) == 64
-    with pytest.raises(ValueError, match="train, test.*Received: 'validation'"):
-        data.open("scenes", "validation")
-    with pytest.raises(ValueError, match="Received: 500"):
-        scenes.load("test", size=500)
+def _histogram(images):
+    levels = images.reshape(len(images), -1, 3) // 64
+    bins = levels[..., 0] * 16 + levels[..., 1] * 4 + levels[..., 2]
+    return np.sqrt(np.stack([np.bincount(row, minlength=64) for row in bins]) / bins.shape[1])
+
+
+def _blocks(images, cells):
+    side = images.shape[1] // cells
+    shape = (len(images), cells, side, cells, side, 3)
+    return images.reshape(shape).mean((2, 4)).reshape(len(images), -1)
+
+
+def _rotated(images):
+    turned = np.concatenate([np.rot90(images, k, (1, 2)) for k in range(4)])
+    return turned, np.repeat(np.arange(4), len(images))
+
+
+def test_shapes_types_and_balance(data):
+    images, labels, test, test_labels = data
+    assert images.shape == (3000, 32, 32, 3) and images.dtype == np.uint8
+    assert labels.dtype == np.int64 and test.shape == (1000, 32, 32, 3)
+    assert (np.bincount(labels) == 300).all() and (np.bincount(test_labels) == 100).all()
+    assert len(scenes.CLASS_NAMES) == 10 and len(set(scenes.CLASS_NAMES)) == 10
+    assert (np.bincount(labels[:10]) == 1).all()
+    assert (labels[:100] != np.tile(labels[:10], 10)).any()
+
+
+def test_a_picture_depends_on_seed_split_and_index_alone(data):
+    from keras_pretext.data.scenes.render import render
+
+    images, labels = data[:2]
+    few, few_labels = render("train", [1999, 3, 700])
+    np.testing.assert_array_equal(few, images[[1999, 3, 700]])
+    np.testing.assert_array_equal(few_labels, labels[[1999, 3, 700]])
+    np.testing.assert_array_equal(scenes.load("train", count=7)[0], images[:7])
+    assert (scenes.load("train", count=7, seed=1)[0] != images[:7]).any((1, 2, 3)).all()
+
+
+def test_same_pictures_in_another_process(data):
+    code = ("import sys, zlib; from keras_pretext.data import scenes;"
+            "x, y = scenes.load('test', count=50); print(zlib.crc32(x.tobytes() + y.tobytes()))")
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    import zlib
+
+    assert int(out.stdout) == zlib.crc32(data[2][:50].tobytes() + data[3][:50].tobytes())
+
+
+def test_drawing_needs_no_tensorflow():
+    code = ("import sys; sys.modules['tensorflow'] = None; sys.modules['keras'] = None\n"
+            "from keras_pretext.data import scenes; scenes.load('test', count=10)")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_splits_share_no_picture(data):
+    train = {image.tobytes() for image in data[0]}
+    test = {image.tobytes() for image in data[2]}
+    assert len(train) == len(data[0]) and len(test) == len(data[2]) and not train & test
+
+
+def test_a_scene_is_the_same_at_every_size(data):
+    for size in (64, 128):
+        large, labels = scenes.load("test", size, 50)
+        assert large.shape == (50, size, size, 3)
+        np.testing.assert_array_equal(labels, data[3][:50])
+        shrunk = _blocks(large, 16)
+        assert np.abs(shrunk - _blocks(data[2][:50], 16)).mean() < 4
+
+
+def test_colour_does_not_give_the_class_away(data):
+    images, labels, test, test_labels = data
+    histogram = _accuracy(_histogram(images), labels, _histogram(test), test_labels)
+    mean = _accuracy(_blocks(images, 1), labels, _blocks(test, 1), test_labels)
+    pixels = _accuracy(_blocks(images, 8), labels, _blocks(test, 8), test_labels, 0.01)
+    assert histogram < 0.40 and mean < 0.25 and pixels < 0.55, (histogram, mean, pixels)
+    assert histogram > 0.13  # colours go with classes all the same
+
+
+def test_which_way_is_up_takes_more_than_blobs(data):
+    turned, angle = _rotated(data[0][:1500])
+    test, test_angle = _rotated(data[2][:500])
+    for cells in (1, 2, 4):
+        score = _accuracy(_blocks(turned, cells), angle, _blocks(test, cells), test_angle, 0.01)
+        assert score < (0.27 if cells == 1 else 0.6), (cells, score)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="Did you mean 'train'.*Received: 'trian'"):
+        scenes.load("trian")
+    with pytest.raises(ValueError, match="size is an integer.*Received: 32.5"):
+        scenes.load("train", size=32.5)
+    with pytest.raises(ValueError, match="count is an integer from 0 to 1000.*Received: 1001"):
+        scenes.load("test", count=1001)
+    assert scenes.load("test", count=0)[0].shape == (0, 32, 32, 3)
+    with pytest.raises(AttributeError, match="scene_"):
+        scenes.scene_  # noqa: B018
+
+
+def test_builder_prepares_the_same_pictures(tmp_path, data, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    from keras_pretext.data.scenes import render
+
+    monkeypatch.setattr(render, "SPLITS", {"train": 40, "test": 20})
+    builder = scenes.Scenes(data_dir=tmp_path, config="32")
+    builder.download_and_prepare()
+    assert builder.info.features["label"].names == list(scenes.CLASS_NAMES)
+    assert builder.info.splits["train"].num_examples == 40
+    read = tfds.builder_from_directory(builder.data_dir).as_dataset(split="test")
+    rows = {row["id"].decode(): row for row in tfds.as_numpy(read)}
+    assert len(rows) == 20
+    for i in range(20):
+        row = rows[f"test_{i:05d}"]
+        np.testing.assert_array_equal(row["image"], data[2][i])
+        assert row["label"] == data[3][i]
+    assert set(scenes.Scenes.builder_configs) == {"32", "64", "128"}

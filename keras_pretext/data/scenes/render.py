@@ -540,6 +540,8 @@ def load(split, size=32, count=None, seed=0):
         uint8 `[n, size, size, 3]` and int64 `[n]`, whose names are in `CLASS_NAMES`.
     """
     total = SPLITS.get(split, 0)
-    if count is not None and split in SPLITS and not 0 <= count <= total:
-        raise ValueError(f"count is from 0 to {total} for the {split} split. Received: {count!r}")
+    if split in SPLITS and count is not None and not (
+            isinstance(count, int | np.integer) and 0 <= count <= total):
+        raise ValueError(f"count is an integer from 0 to {total} for the {split} split. "
+                         f"Received: {count!r}")
     return render(split, np.arange(total if count is None else count), size, seed)
