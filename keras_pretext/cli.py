@@ -81,10 +81,11 @@ def parser():
     sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
                      help="an option of the task")
 
-    sub = command("zoo", _zoo, "list, describe and verify published models")
-    sub.add_argument("action", choices=["list", "info", "verify"])
-    sub.add_argument("name", nargs="?")
-    sub.add_argument("--all", action="store_true")
+    sub = command("zoo", _zoo, "list, describe, verify and bundle published models")
+    sub.add_argument("action", choices=["list", "info", "verify", "bundle"])
+    sub.add_argument("names", nargs="*", metavar="NAME", help="name or name@version or a folder")
+    sub.add_argument("--all", action="store_true", help="every published model")
+    sub.add_argument("--out", default="bundle", help="where `bundle` puts its zoo")
 
     sub = command("profile", _profile, "images/s of decoding, pipeline, model and the whole")
     sub.add_argument("recipe")
@@ -227,15 +228,18 @@ def _zoo(arguments):
         for name in zoo.list():
             print(name)
         return
-    names = zoo.list() if arguments.all else [arguments.name]
-    if names == [None]:
-        raise ValueError(f"zoo {arguments.action} takes a name or --all; there are "
+    names = zoo.list() if arguments.all else arguments.names
+    if not names:
+        raise ValueError(f"zoo {arguments.action} takes names or --all; there are "
                          f"{', '.join(zoo.list()) or 'none'}. Received: none")
+    if arguments.action == "bundle":
+        print(zoo.bundle(names, arguments.out))
+        return
     for name in names:
         if arguments.action == "info":
             print(json.dumps(zoo.info(name), indent=1))
         else:
-            print(f"{name}: {zoo.verify(name)}")
+            print(f"{name}: {zoo.verify(name)}", flush=True)
 
 
 def _profile(arguments):
