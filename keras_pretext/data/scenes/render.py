@@ -20,8 +20,8 @@ _PIXELS_AT_ONCE = 640 * 32 * 32
 _LATTICES = (4, 8, 16, 32)
 _NUM_DICE = 400
 
-# Colours as sRGB hexadecimal numbers. Every thing takes its own colours half of the time and
-# otherwise any of these.
+# Colours as sRGB hexadecimal numbers. Every thing takes its own colours four times out of five
+# and otherwise any of these.
 _ANY = (0xC8342B, 0xE07B2A, 0xE8C93A, 0x5C9A3C, 0x2F6B45, 0x3FA7A0, 0x3A78C2, 0x2B3F7E, 0x7A4BA0,
         0xD66FA4, 0x8A5A3A, 0xD9C7A0, 0xF0EEE6, 0x9A9DA3, 0x55585E, 0x27282C)
 _WOOD = (0x6B4A2E, 0x8A6238, 0x4C382A, 0xA08A6A, 0x77736E)
@@ -30,6 +30,9 @@ _SKY = (0x8EC1EA, 0x5E97D3, 0xC9D4DC, 0x99A2AC, 0xE9B48A, 0x2A3350, 0x1D2233, 0x
         0x566470, 0x7A4A50, 0x3C5A78)
 _GROUND = (0x5F8F45, 0x8A9A50, 0xD9C48F, 0xE8ECF0, 0x8C8A86, 0x4A6FA0, 0x86603F, 0x3B5A3A, 0xB9B4AA,
            0x5B5A60, 0xCBB9C0, 0x7FA8B8)
+# The ground that a class stands on a third of the time outdoors, in the order of CLASS_NAMES.
+_USUAL = (0x8A9A50, 0x4A6FA0, 0x86603F, 0x8C8A86, 0x5F8F45, 0x5F8F45, 0x86603F, 0x3B5A3A, 0xB9B4AA,
+          0x5F8F45)
 _WALL = (0xD8CDB8, 0xA9B9A8, 0xB08C84, 0x8296AE, 0xE6E2DA, 0x6C6A72, 0x4A4048, 0xC9A25E, 0x3D5452)
 _FLOOR = (0x9A6B42, 0x6B4630, 0xC7A57A, 0xD8D4CC, 0x88888C, 0x50484A, 0x7A2F34, 0x4F6B5A, 0xE5D6B4)
 
@@ -63,8 +66,12 @@ class _Dice:
         return self.pick(np.asarray(values, np.float32))[:, None, None]
 
     def colour(self, palette, own=1.0, jitter=0.07):
-        """[3, n, 1, 1]: one of the palette, or with probability `1 - own` any colour."""
-        mine, other = self.pick(palette), self.pick(_ANY)
+        """[3, n, 1, 1]: one of the palette, or with probability `1 - own` any colour.
+
+        An array in place of the palette holds every picture's own colour.
+        """
+        mine = palette if isinstance(palette, np.ndarray) else self.pick(palette)
+        other = self.pick(_ANY)
         code = np.where(self.uniform()[:, 0, 0] < own, mine, other)
         rgb = np.stack([code >> 16, code >> 8 & 255, code & 255]).astype(np.float32) / 255
         rgb = rgb[..., None, None] * self.uniform(0.75, 1.2)
@@ -134,7 +141,7 @@ def _either(first, one, other):
 
 def _tree(c, d):
     w, crown, sway = d.uniform(0.09, 0.18), d.uniform(0.5, 0.72), d.uniform(-0.12, 0.12)
-    leaves = d.colour((0x4C8A3A, 0x2E6438, 0x86A844, 0xC8742A, 0xD9A23A, 0xD98FB0), 0.6)
+    leaves = d.colour((0x4C8A3A, 0x2E6438, 0x86A844, 0xC8742A, 0xD9A23A, 0xD98FB0), 0.8)
     conifer = d.chance(0.45)
     c.paint(c.trapezoid(0, -1, 0.1, w, w * 0.6), d.colour(_WOOD, 0.7), radius=(0.3, 2))
     round_ = np.minimum(c.ellipse(sway, 0.42, crown, d.uniform(0.45, 0.58)),
@@ -145,27 +152,27 @@ def _tree(c, d):
                                    c.trapezoid(0, 0.35, 1.0, crown * 0.6, 0.01)))
     ragged = c.noise * d.uniform(0.0, 0.12)
     c.paint(_either(conifer, spruce, round_) + ragged, leaves, (0, 0.25), (0.8, 0.8), 1.3)
-    fruit, show = d.colour((0xC8342B, 0xE8C93A, 0xF0EEE6), 0.6), d.chance(0.25)
+    fruit, show = d.colour((0xC8342B, 0xE8C93A, 0xF0EEE6), 0.8), d.chance(0.25)
     for x, y in ((-0.3, 0.2), (0.25, 0.5), (0.1, 0.05)):
         c.paint(c.ellipse(x, y, 0.09), fruit, (x, y), (0.1, 0.1), opacity=show)
 
 
 def _house(c, d):
     w, top, peak = d.uniform(0.6, 0.85), d.uniform(-0.1, 0.2), d.uniform(0.6, 0.95)
-    wall = d.colour((0xE6DCC4, 0xC98A62, 0xB5523A, 0xF0EEE6, 0x9FB4C0, 0xD9B55A), 0.6)
-    roof = d.colour((0xA0402F, 0x6B3A2E, 0x4A4E58, 0x8A5A3A, 0x355A6B), 0.6)
+    wall = d.colour((0xE6DCC4, 0xC98A62, 0xB5523A, 0xF0EEE6, 0x9FB4C0, 0xD9B55A), 0.8)
+    roof = d.colour((0xA0402F, 0x6B3A2E, 0x4A4E58, 0x8A5A3A, 0x355A6B), 0.8)
     side, ridge = d.number((-1, 1)), _either(d.chance(0.35), w * 0.6, 0.02)
     glass = _either(d.chance(0.35), 1.0, 0.0) * np.float32(0.75)
     chimney = d.chance(0.6)
     c.paint(c.box(side * 0.42, 0.55, 0.1, 0.38), roof * 0.8, (0, 0.5), opacity=chimney)
-    c.paint(c.box(0, (top - 1) / 2, w, (top + 1) / 2), wall, (0, -0.4), (w, 0.7), 0.6)
+    c.paint(c.box(0, (top - 1) / 2, w, (top + 1) / 2), wall, (0, -0.4), (w, 0.7), 0.8)
     eaves = w + d.uniform(0.08, 0.2)
     c.paint(c.trapezoid(0, top, peak, eaves, ridge), roof, (0, (top + peak) / 2), (w, 0.4))
     pane = np.stack([0.16 + glass, 0.2 + glass * 0.9, 0.28 + glass * 0.5])
     pane = pane + d.uniform(-0.05, 0.1)
     door, middle = d.uniform(-0.15, 0.15), d.chance(0.5)
     door = _either(middle, door, -side * w * 0.5)
-    c.paint(c.box(door, -0.72, 0.15, 0.3), d.colour(_ANY) * 0.8, (door, -0.7), (0.15, 0.3), 0.5)
+    c.paint(c.box(door, -0.72, 0.15, 0.3), d.colour(_ANY) * 0.8, (door, -0.7), (0.15, 0.3), 0.8)
     high = (top - 0.35) * 0.6 - 0.05
     for place in (-1, 1):
         x = _either(middle, place * w * 0.6, side * w * (0.5 if place > 0 else 0.02))
@@ -174,7 +181,7 @@ def _house(c, d):
 
 
 def _car(c, d):
-    paint = d.colour((0xC8342B, 0x2B3F7E, 0xE8C93A, 0xF0EEE6, 0x9A9DA3, 0x27282C, 0x3A78C2), 0.7)
+    paint = d.colour((0xC8342B, 0x2B3F7E, 0xE8C93A, 0xF0EEE6, 0x9A9DA3, 0x27282C, 0x3A78C2), 0.85)
     roof, back, low = d.uniform(0.36, 0.56), d.uniform(0.5, 0.85), d.uniform(0.26, 0.34)
     wheel, apart = d.uniform(0.2, 0.28), d.uniform(0.52, 0.62)
     base = -0.5
@@ -184,20 +191,20 @@ def _car(c, d):
     window = d.colour((0x9FC0D8, 0x33404C, 0xC9D4DC, 0x55606A))
     inner = c.polygon(*cabin) + 0.08
     pane = np.maximum(inner, np.maximum(0.02 - c.y, abs(c.x + 0.12) * -1 + 0.04))
-    c.paint(pane, window, (0, 0.2), (1, 0.4), 0.7)
+    c.paint(pane, window, (0, 0.2), (1, 0.4), 0.85)
     stripe, show = d.colour(_ANY), d.chance(0.3)
     c.paint(c.box(0, base + low, 0.96, 0.05), stripe, shade=0, opacity=show)
     tyre, hub = d.colour(_DARK), d.colour((0xB9BCC0, 0x8A8D92, 0xE0E0E0, 0x55585E))
     for x in (-1, 1):
-        c.paint(c.ellipse(x * apart, base, wheel), tyre, (x * apart, base), (wheel, wheel), 0.5)
+        c.paint(c.ellipse(x * apart, base, wheel), tyre, (x * apart, base), (wheel, wheel), 0.8)
         c.paint(c.ellipse(x * apart, base, wheel * 0.5), hub, (x * apart, base), (0.15, 0.15))
     c.paint(c.ellipse(0.92, base + low * 1.2, 0.07), d.colour((0xFFF2C0, 0xF0EEE6)), shade=0)
 
 
 def _boat(c, d):
-    hull = d.colour((0x8A5A3A, 0xF0EEE6, 0x2B3F7E, 0xC8342B, 0x27282C), 0.65)
+    hull = d.colour((0x8A5A3A, 0xF0EEE6, 0x2B3F7E, 0xC8342B, 0x27282C), 0.8)
     wide, keel, deck = d.uniform(0.75, 0.98), d.uniform(0.4, 0.65), d.uniform(-0.45, -0.3)
-    sail, mast = d.colour((0xF0EEE6, 0xE8DCC0, 0xC8342B, 0xE07B2A, 0x9FC4D0), 0.65), 0.95
+    sail, mast = d.colour((0xF0EEE6, 0xE8DCC0, 0xC8342B, 0xE07B2A, 0x9FC4D0), 0.8), 0.95
     steamer, lean = d.chance(0.3), d.uniform(-0.1, 0.15)
     c.paint(c.box(lean, (deck + mast) / 2, 0.04, (mast - deck) / 2), d.colour(_WOOD, 0.8), shade=0,
             opacity=~steamer)
@@ -208,7 +215,7 @@ def _boat(c, d):
                     (lean - 0.08, deck + 0.16))
     c.paint(main, sail, (0.3, 0.2), (0.5, 0.8), opacity=~steamer)
     c.paint(jib, sail * 0.9, (-0.3, 0.2), (0.5, 0.8), opacity=~steamer & d.chance(0.7))
-    house = d.colour((0xF0EEE6, 0xD9C7A0, 0xE07B2A), 0.6)
+    house = d.colour((0xF0EEE6, 0xD9C7A0, 0xE07B2A), 0.8)
     c.paint(c.box(-0.1, deck + 0.2, 0.42, 0.24), house, (0, 0), (0.5, 0.5), opacity=steamer)
     c.paint(c.box(0.1, deck + 0.68, 0.13, 0.3), hull * 0.9, (0.1, 0.3), (0.2, 0.4), opacity=steamer)
     c.paint(c.box(0.1, deck + 0.82, 0.14, 0.06), sail, shade=0, opacity=steamer)
@@ -222,8 +229,8 @@ def _boat(c, d):
 
 def _lamp(c, d):
     foot, wide, top = d.uniform(0.3, 0.5), d.uniform(0.45, 0.75), d.uniform(0.2, 0.42)
-    low, metal = d.uniform(0.05, 0.25), d.colour((0x8A6238, 0x55585E, 0xB8963E, 0x27282C), 0.7)
-    shade = d.colour((0xF0E2B0, 0xE8C93A, 0xE6E2DA, 0xC8342B, 0x5C8A7A), 0.6)
+    low, metal = d.uniform(0.05, 0.25), d.colour((0x8A6238, 0x55585E, 0xB8963E, 0x27282C), 0.85)
+    shade = d.colour((0xF0E2B0, 0xE8C93A, 0xE6E2DA, 0xC8342B, 0x5C8A7A), 0.8)
     lit, bulge = d.chance(0.5), d.uniform(0.06, 0.24)
     glow = np.exp(-np.maximum(c.ellipse(0, 0.4, 0.6, 0.5), 0) * 3) * lit * np.float32(0.22)
     for channel, tint in zip(c.rgb, (1.0, 0.85, 0.5), strict=True):
@@ -241,14 +248,14 @@ def _lamp(c, d):
 
 def _person(c, d):
     skin = d.colour((0xF0C8A0, 0xD9A070, 0xA06A42, 0x6B4630, 0xE8B48C), 1.0, 0.03)
-    shirt = d.colour((0xC8342B, 0x3A78C2, 0xF0EEE6, 0x5C9A3C, 0xE8C93A, 0x27282C), 0.5)
-    trousers = d.colour((0x2B3F7E, 0x33302E, 0x55585E, 0x8A6238, 0x4A6FA0), 0.6)
+    shirt = d.colour((0xC8342B, 0x3A78C2, 0xF0EEE6, 0x5C9A3C, 0xE8C93A, 0x27282C), 0.8)
+    trousers = d.colour((0x2B3F7E, 0x33302E, 0x55585E, 0x8A6238, 0x4A6FA0), 0.8)
     hair = d.colour((0x27282C, 0x4C382A, 0xB8863E, 0x8A3A22, 0x9A9DA3), 0.9)
     hip, stride, wide = d.uniform(-0.25, -0.1), d.uniform(0.1, 0.34), d.uniform(0.22, 0.32)
     skirt = d.chance(0.25)
     for side in (-1, 1):
         c.paint(c.line(side * 0.13, hip, side * stride, -0.95, 0.1), trousers, (side * 0.2, -0.5),
-                (0.2, 2), 0.7)
+                (0.2, 2), 0.85)
         c.paint(c.box(side * stride + 0.04, -0.98, 0.14, 0.06), trousers * 0.4, shade=0)
         away, lift = d.uniform(0.1, 0.45), d.uniform(-0.45, -0.1)
         lift = _either(d.chance(0.25), d.uniform(0.4, 0.8), lift)
@@ -262,13 +269,13 @@ def _person(c, d):
     c.paint(c.box(0, 0.42, 0.07, 0.1), skin * 0.85, shade=0)
     c.paint(c.ellipse(0, 0.68, head * 1.08, head * 1.16), hair, (0, 0.7), (head, head))
     face = np.maximum(c.ellipse(0, 0.66, head * 0.92, head), c.y - 0.66 - head * d.uniform(0, 0.5))
-    c.paint(face, skin, (0, 0.65), (head, head), 0.6)
+    c.paint(face, skin, (0, 0.65), (head, head), 0.8)
     for side in (-1, 1):
         c.paint(c.ellipse(side * 0.09, 0.67, 0.035), hair * 0.3, shade=0)
 
 
 def _mushroom(c, d):
-    cap = d.colour((0xC8342B, 0x8A5A3A, 0xD9A868, 0xE07B2A, 0xE8DCC8, 0x7A4BA0), 0.65)
+    cap = d.colour((0xC8342B, 0x8A5A3A, 0xD9A868, 0xE07B2A, 0xE8DCC8, 0x7A4BA0), 0.8)
     stem = d.colour((0xF0EADC, 0xD9C7A0, 0xB9B4AA), 0.75)
     wide, tall, edge = d.uniform(0.65, 0.95), d.uniform(0.55, 0.95), d.uniform(-0.15, 0.1)
     low, high = d.uniform(0.2, 0.36), d.uniform(0.14, 0.22)
@@ -278,19 +285,19 @@ def _mushroom(c, d):
     c.paint(c.ellipse(0, edge, wide * 0.95, 0.12), stem * 0.62, shade=0)
     dome = np.maximum(c.ellipse(0, edge, wide, tall), edge - c.y)
     c.paint(dome, cap, (0, edge + tall * 0.4), (wide, tall * 0.7), 1.3)
-    dots, show = d.colour((0xF0EEE6, 0xD9C7A0, 0x6B4630), 0.7), d.chance(0.6)
+    dots, show = d.colour((0xF0EEE6, 0xD9C7A0, 0x6B4630), 0.85), d.chance(0.6)
     for x, y in ((-0.5, 0.25), (0.0, 0.55), (0.48, 0.3), (-0.12, 0.2), (0.25, 0.7)):
         x, y = x * wide + d.uniform(-0.08, 0.08), edge + y * tall
         c.paint(np.maximum(dome, c.ellipse(x, y, 0.11, 0.09)), dots, (x, y), (0.1, 0.1), 0.5, show)
 
 
 def _flower(c, d):
-    petal = d.colour((0xE8C93A, 0xD66FA4, 0xC8342B, 0xF0EEE6, 0x7A4BA0, 0xE07B2A), 0.7)
-    green = d.colour((0x4C8A3A, 0x2E6438, 0x86A844), 0.65)
+    petal = d.colour((0xE8C93A, 0xD66FA4, 0xC8342B, 0xF0EEE6, 0x7A4BA0, 0xE07B2A), 0.85)
+    green = d.colour((0x4C8A3A, 0x2E6438, 0x86A844), 0.8)
     x, y, r = d.uniform(-0.15, 0.15), d.uniform(0.3, 0.48), d.uniform(0.42, 0.58)
     bend = d.uniform(-0.12, 0.12)
     stem = np.minimum(c.line(bend * 0.3, -1, bend, -0.35, 0.055), c.line(bend, -0.35, x, y, 0.055))
-    c.paint(stem, green, (0, 0), (0.2, 2), 0.5)
+    c.paint(stem, green, (0, 0), (0.2, 2), 0.8)
     for side in (-1, 1):
         reach, rise, at = d.uniform(0.4, 0.65), d.uniform(0.1, 0.4), d.uniform(-0.8, -0.55)
         p, q = (c.x - side * reach / 2) * side, c.y - at - rise / 2
@@ -302,8 +309,8 @@ def _flower(c, d):
     angle = np.arctan2(q, p) * count + d.uniform(0, 6.28)
     radius = np.sqrt(p * p + q * q)
     bloom = (radius - r * (1 - deep + deep * np.cos(angle))) * 0.75
-    tulip = np.maximum(c.ellipse(x, y + 0.05, 0.42, 0.55),
-                       np.float32(y) - 0.25 + abs(((p / 0.28) + 1) % 2 - 1) * 0.5 - c.y * -1 - 0.55)
+    teeth = abs((p / 0.28 + 1) % 2 - 1)
+    tulip = np.maximum(c.ellipse(x, y - 0.05, 0.4, 0.5), (q - 0.05 - 0.3 * teeth) * 0.7)
     bell = d.chance(0.25)
     c.paint(_either(bell, tulip, bloom), petal * (1 - 0.25 * np.exp(-radius * 3)), (x, y), (r, r))
     c.paint(c.ellipse(x, y, r * d.uniform(0.25, 0.42)),
@@ -311,8 +318,8 @@ def _flower(c, d):
 
 
 def _bird(c, d):
-    coat = d.colour((0x8A6A4A, 0x3A78C2, 0xC8342B, 0x27282C, 0xE8C93A, 0x9A9DA3, 0xF0EEE6), 0.65)
-    belly = d.colour((0xF0EEE6, 0xE8C8A0, 0xE07B2A, 0xE8C93A), 0.6)
+    coat = d.colour((0x8A6A4A, 0x3A78C2, 0xC8342B, 0x27282C, 0xE8C93A, 0x9A9DA3, 0xF0EEE6), 0.8)
+    belly = d.colour((0xF0EEE6, 0xE8C8A0, 0xE07B2A, 0xE8C93A), 0.8)
     beak = d.colour((0xE8A02A, 0x33302E, 0xE07B2A), 0.85)
     fat, long, rise = d.uniform(0.32, 0.44), d.uniform(0.55, 0.68), d.uniform(0.36, 0.56)
     leg, tail = d.uniform(-0.95, -0.75), d.uniform(-0.1, 0.35)
@@ -325,7 +332,7 @@ def _bird(c, d):
     c.paint(body, coat, (0, 0), (long, fat), 1.2)
     c.paint(np.maximum(body, c.ellipse(0.22, -0.2, 0.5, 0.3)), belly, (0, 0), (0.8, fat))
     head, x = d.uniform(0.21, 0.28), 0.46
-    c.paint(c.line(0.35, 0.1, x, rise, 0.16), coat, (0.4, 0.3), (0.3, 0.3), 0.5)
+    c.paint(c.line(0.35, 0.1, x, rise, 0.16), coat, (0.4, 0.3), (0.3, 0.3), 0.8)
     c.paint(c.polygon((x + 0.12, rise - 0.1), (x + 0.12, rise + 0.12),
                       (x + d.uniform(0.4, 0.6), rise - 0.02)), beak, shade=0)
     c.paint(c.ellipse(x, rise, head), coat, (x, rise), (head, head))
@@ -338,7 +345,7 @@ def _bird(c, d):
 
 
 def _bottle(c, d):
-    glass = d.colour((0x2F6B45, 0x6B4A2E, 0x9FC4D0, 0xE6E2DA, 0x3A78C2, 0x7A2F34), 0.65)
+    glass = d.colour((0x2F6B45, 0x6B4A2E, 0x9FC4D0, 0xE6E2DA, 0x3A78C2, 0x7A2F34), 0.8)
     wide, neck, top = d.uniform(0.28, 0.46), d.uniform(0.09, 0.15), d.uniform(0.75, 0.92)
     shoulder, slope = d.uniform(-0.05, 0.3), d.uniform(0.12, 0.32)
     body = np.minimum(c.box(0, (shoulder - 1) / 2, wide, (shoulder + 1) / 2, 0.08),
@@ -349,7 +356,7 @@ def _bottle(c, d):
     c.paint(np.maximum(body + 0.04, c.y - level), glass * d.uniform(0.45, 0.7), (0, -0.3),
             (wide, 4), opacity=d.chance(0.6))
     tag = np.maximum(c.box(0, d.uniform(-0.5, -0.3), 2, d.uniform(0.14, 0.3)), body + 0.01)
-    c.paint(tag, d.colour((0xF0EEE6, 0xE8DCC0, 0xC8342B, 0xE8C93A), 0.7), (0, -0.4), (wide, 4),
+    c.paint(tag, d.colour((0xF0EEE6, 0xE8DCC0, 0xC8342B, 0xE8C93A), 0.85), (0, -0.4), (wide, 4),
             opacity=d.chance(0.75))
     c.paint(c.box(0, top, neck + 0.03, 0.09), d.colour(_ANY), (0, top), (0.2, 0.2))
     c.paint(np.maximum(c.box(-wide * 0.55, -0.3, 0.04, 0.55), body), np.float32([1, 1, 1]), shade=0,
@@ -387,12 +394,14 @@ def _gradient(c, low, high, along):
         channel += (a + (b - a) * along) - channel
 
 
-def _backdrop(c, d, coarse, fine, horizon):
+def _backdrop(c, d, labels, coarse, fine, horizon):
     """Sky over ground, wall over floor, or a texture that has no up side."""
     kind = d.uniform()
-    outside, neutral = kind < 0.42, kind > 0.7
+    outside, neutral = kind < 0.4, kind > 0.65
     over = np.where(outside, d.colour(_SKY), d.colour(_WALL))
-    under = np.where(outside, d.colour(_GROUND), d.colour(_FLOOR))
+    usual = d.pick((0, 0, 1)).astype(bool)
+    code = np.where(usual, np.asarray(_USUAL)[labels], d.pick(_GROUND))
+    under = np.where(outside, d.colour(code), d.colour(_FLOOR))
     turn = d.uniform(0, 6.283)
     wide = np.cos(turn) * c.x + np.sin(turn) * (c.y - 0.5)
     reach = d.uniform(-0.25, 0.25)
@@ -421,11 +430,11 @@ def _backdrop(c, d, coarse, fine, horizon):
     planks = (~outside & d.chance(0.4)) * np.float32(0.08)
     c.rgb *= 1 + planks * np.sin(c.x * 40 / (1.2 - y)) * (y < 0)
     # A texture: two colours and a gradient of any direction.
-    one, two = d.colour(_ANY + _GROUND), d.colour(_ANY + _WALL)
+    one, two = d.colour(_GROUND + _ANY[3:6]), d.colour(_WALL + _SKY)
     blend = np.clip(0.5 + wide * d.uniform(0, 1.2) + coarse * d.uniform(0.1, 0.8), 0, 1)
     for channel, a, b in zip(c.rgb, one, two, strict=True):
         channel += neutral * (a + (b - a) * blend - channel)
-    grain = coarse * d.uniform(0.05, 0.22) + fine * d.uniform(0.05, 0.25)
+    grain = coarse * d.uniform(0.03, 0.2) + fine * d.uniform(0.02, 0.16)
     c.rgb *= 1 + grain
     return neutral
 
@@ -470,10 +479,10 @@ def _draw(seed, split, index, size):
     horizon = base + scene.uniform(-0.02, 0.32)
 
     c = _Canvas(np.zeros((3, n, size, size), np.float32), x, y, np.float32(1 / size), light, fine,
-                scene.uniform(0, 0.3))
-    neutral = _backdrop(c, dice.columns(20, 180), coarse, fine, horizon)
+                scene.uniform(0, 0.22))
+    neutral = _backdrop(c, dice.columns(20, 180), labels, coarse, fine, horizon)
     _clutter(c, dice.columns(180, 250), 4, 0.8, 0.05, 0.11)
-    cast = scene.uniform(0.0, 0.6) * ~neutral
+    cast = scene.uniform(0.0, 0.5) * ~neutral
     side = scene.uniform(-0.3, 0.3) * scale
     c.paint(c.ellipse(left + side, base + 0.01, scale * 0.8, scale * 0.16), np.zeros(3, np.float32),
             shade=0, opacity=cast)
@@ -494,7 +503,7 @@ def _draw(seed, split, index, size):
     _clutter(c, dice.columns(340, 380), 2, 0.25, 0.0, 0.08)
 
     camera = dice.columns(380, 400)
-    gain = camera.uniform(0.8, 1.15) * np.stack([camera.uniform(0.88, 1.12) for _ in range(3)])
+    gain = camera.uniform(0.8, 1.15) * np.stack([camera.uniform(0.92, 1.08) for _ in range(3)])
     haze = camera.uniform(0, 0.15)
     c.rgb *= gain * (1 - haze)
     c.rgb += haze * camera.uniform(0.2, 0.9)
