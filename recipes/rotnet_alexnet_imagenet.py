@@ -20,4 +20,6 @@ recipe = Recipe(
     schedule={"kind": "steps", "epochs": [10, 20], "factor": 0.1},
     momentum=0.9,
     weight_decay=5e-4,
+    precision="mixed_bfloat16",
+    deterministic=False,
 )

@@ -19,4 +19,6 @@ recipe = Recipe(
     schedule={"kind": "steps", "epochs": [30, 60, 80], "factor": 0.2},
     momentum=0.9,
     weight_decay=5e-4,
+    precision="mixed_bfloat16",
+    deterministic=False,
 )

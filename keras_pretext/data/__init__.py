@@ -1,5 +1,5 @@
 """Data: sources of pictures behind one interface, and the pipeline that feeds a task."""
 
-from keras_pretext.data.source import Source, open
+from keras_pretext.data.source import DataError, Source, open
 
-__all__ = ["Source", "open"]
+__all__ = ["DataError", "Source", "open"]

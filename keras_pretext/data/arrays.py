@@ -2,6 +2,7 @@
 
 import pathlib
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -26,6 +27,9 @@ class ArraySource(Source):
         if labels is not None and np.shape(labels) != (len(images),):
             raise DataError(f"labels are one integer a picture, ({len(images)},). "
                             f"Received: shape {np.shape(labels)}")
+        if labels is not None and np.asarray(labels).dtype.kind not in "iu":
+            raise DataError("labels are integers. "
+                            f"Received: {np.asarray(labels).dtype} in {name}")
         self._images = images
         self._labels = None if labels is None else np.asarray(labels).astype(np.int64)
         if class_names is None and labels is not None:
@@ -39,6 +43,8 @@ class ArraySource(Source):
         """From arrays `images` and `labels`, or `<split>_images` and `<split>_labels`."""
         if not pathlib.Path(path).is_file():
             raise DataError(f"there is no such .npz file. Received: {str(path)!r}")
+        if not zipfile.is_zipfile(path):
+            raise DataError(f"this file is not an .npz, or it is cut off. Received: {path}")
         try:
             with np.load(path, allow_pickle=False) as file:
                 own = f"{split}_images" in file.files
@@ -49,7 +55,9 @@ class ArraySource(Source):
                 images = file[f"{prefix}images"]
                 key = f"{prefix}labels"
                 labels = file[key] if key in file.files else None
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
+        except DataError:
+            raise
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
             raise DataError(f"this .npz cannot be read ({error}). Received: {path}") from None
         return cls(images, labels, f"npz:{path}", split)
 

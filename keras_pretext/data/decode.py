@@ -1,32 +1,49 @@
 """Encoded pictures of every kind to RGB, and the decoding that is fused with the crop."""
 
 import io
+import struct
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 _ORIENTATION = 0x0112
+_UPRIGHT = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+            4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+            6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+            8: Image.Transpose.ROTATE_90}
+# What Pillow raises for a picture that it cannot read.
+UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, struct.error,
+              Image.DecompressionBombError)
+
+
+def _orientation(picture):
+    """The EXIF orientation, 1 to 8; 1 (upright) where there is none or the EXIF is damaged."""
+    try:
+        value = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # a damaged EXIF block raises whatever its parser stumbles over
+        return 1
+    return value if value in _UPRIGHT else 1
 
 
 def is_plain(picture):
     """Whether TensorFlow decodes an opened Pillow image as it is meant to be seen."""
     mode_ok = picture.mode in ("RGB", "L") and "transparency" not in picture.info
-    upright = picture.getexif().get(_ORIENTATION, 1) in (0, 1)
-    return picture.format in ("JPEG", "PNG") and mode_ok and upright
+    return picture.format in ("JPEG", "PNG") and mode_ok and _orientation(picture) == 1
 
 
-def truncated(encoded):
-    """Whether the bytes of a JPEG or PNG end before the picture does."""
-    if encoded[:3] == b"\xff\xd8\xff":
-        return b"\xff\xd9" not in encoded[-64:]
-    if encoded[:8] == b"\x89PNG\r\n\x1a\n":
-        return b"IEND" not in encoded[-64:]
-    return False
+def ends(tail):
+    """Whether the last 64 bytes of a plain JPEG or PNG hold its end marker.
+
+    A picture without it may still be whole, with other data behind it: only decoding tells.
+    """
+    return b"\xff\xd9" in tail or b"IEND" in tail
 
 
 def to_rgb(picture):
     """A Pillow image of any mode to upright 8-bit RGB; transparent parts lie on white."""
-    picture = ImageOps.exif_transpose(picture)
+    orientation = _orientation(picture)
+    if orientation != 1:
+        picture = picture.transpose(_UPRIGHT[orientation])
     if picture.mode.startswith("I"):  # 16 bits: the high byte
         values = np.asarray(picture).astype(np.int64)
         return Image.fromarray((values // 257).clip(0, 255).astype(np.uint8)).convert("RGB")
@@ -48,21 +65,32 @@ def to_plain(encoded):
     Raises:
         ValueError: for what cannot be decoded.
     """
+    return plain_and_size(encoded)[0]
+
+
+def plain_and_size(encoded):
+    """`(bytes, (height, width))` of `to_plain`. Raises ValueError."""
     try:
         with Image.open(io.BytesIO(encoded)) as picture:
+            size = picture.size[::-1]
             if is_plain(picture):
-                if truncated(encoded):
-                    raise ValueError("truncated")
-                return encoded
+                if picture.format == "PNG":
+                    picture.verify()  # the checksums of all chunks
+                elif not ends(encoded[-64:]):
+                    picture.load()
+                return encoded, size
+            picture = to_rgb(picture)
             out = io.BytesIO()
-            to_rgb(picture).save(out, "PNG", compress_level=1)
-            return out.getvalue()
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"not a readable picture ({error})") from None
+            picture.save(out, "PNG", compress_level=1)
+            return out.getvalue(), picture.size[::-1]
+    except UNREADABLE as error:
+        raise ValueError(f"not a readable picture ({error or type(error).__name__})") from None
 
 
 def decode_framed(encoded, framing, draws):
     """Scalar bytes of a plain JPEG or PNG to the framed uint8 `(size, size, 3)` picture.
+
+    Plain is what `Source.fetch` gives; other bytes go through `to_plain` first.
 
     Of a JPEG only the framing's window is decoded; a window that has the right size already is
     not resized. Windows that reach out of the picture (pad-and-crop) go the framing's own way.

@@ -5,75 +5,102 @@ import os
 import pathlib
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from keras_pretext.data.decode import is_plain, to_plain, truncated
-from keras_pretext.data.source import DataError, Source, digest
+from keras_pretext.data.decode import UNREADABLE, decode, ends, is_plain, to_plain, to_rgb
+from keras_pretext.data.source import SPLITS, DataError, Source, digest
+from keras_pretext.registry import unknown_name
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 SMALLEST = 8  # pixels of the short side; less holds no picture
 
 
 def _inspect(path):
-    """`(plain, size, None)` of a readable picture, or `(None, None, reason)`."""
+    """`(jpeg, size, None)` of a readable picture, or `(None, None, reason)`.
+
+    `jpeg` says that TensorFlow reads the file by itself. Of a plain JPEG only the header and the
+    end are read; other pictures are decoded once.
+    """
     try:
         with Image.open(path) as picture:
             if min(picture.size) < SMALLEST:
                 return None, None, f"smaller than {SMALLEST} pixels: {picture.size}"
-            plain, size = is_plain(picture), picture.size
-            if not plain:
-                picture.load()
-                return False, size, None
-        with open(path, "rb") as file:
-            head = file.read(8)
-            file.seek(max(0, os.path.getsize(path) - 64))
-            if truncated(head + file.read()):
-                return None, None, "truncated"
-        return True, size, None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError,
-            Image.DecompressionBombError) as error:
+            if picture.format == "JPEG" and is_plain(picture):
+                with open(path, "rb") as file:
+                    file.seek(max(0, os.path.getsize(path) - 64))
+                    if not ends(file.read()):
+                        picture.load()
+                return True, picture.size, None
+            return False, to_rgb(picture).size, None
+    except UNREADABLE as error:
         return None, None, str(error) or type(error).__name__
+
+
+def _in_split(path, files, split):
+    """The folder that holds the split, and its files.
+
+    Sub-folders are splits where two or more of those with pictures have the name of a split, or
+    all have; otherwise they are classes and the folder is one split.
+    """
+    levels = {file.relative_to(path).parts[0] for file in files
+              if len(file.relative_to(path).parts) > 1}
+    splits = levels & SPLITS
+    if len(splits) >= 2 or (splits and splits == levels) or (split in levels - SPLITS):
+        if split not in levels:
+            raise DataError(unknown_name(f"split of {path}", split, splits))
+        path = path / split
+        files = [file for file in files if path in file.parents]
+    return path, files
 
 
 class ImageFolder(Source):
     """Every picture below a folder, sorted by path; hidden files are passed over.
 
-    Labels exist where all pictures lie in two or more first-level folders. A sub-folder named
-    like the split ("train", "test", ...) is taken where there is one.
+    Labels exist where all pictures lie in two or more first-level folders. Where the first level
+    are splits ("train", "test", ...), the one asked for is taken, and its folders are the classes.
+
+    Args:
+        path: the folder.
+        split: which split, where there are several.
+        threshold: the part of the pictures that may be left out.
 
     Raises:
-        DataError: no such folder, no pictures, or more than 1 % that cannot be read.
+        DataError: no such folder or split, no pictures, or too many that cannot be read.
     """
 
     encoded = True
 
-    def __init__(self, path, split="train"):
+    def __init__(self, path, split="train", threshold=0.01):
         super().__init__()
+        if not str(path):
+            raise DataError("a folder is folder:PATH. Received: 'folder:'")
         path = pathlib.Path(path).expanduser()
         if not path.is_dir():
             raise DataError(f"there is no such folder. Received: {str(path)!r}")
         self.name, self.split = f"folder:{path}", split
-        if (path / split).is_dir():
-            path = path / split
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
                        and not any(part.startswith(".") for part in p.relative_to(path).parts))
         if not files:
             raise DataError(f"there are no pictures ({', '.join(SUFFIXES)}) in this folder. "
                             f"Received: {str(path)!r}")
+        path, files = _in_split(path, files, split)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             seen = list(pool.map(_inspect, files))
         good = []
-        for file, (plain, size, reason) in zip(files, seen, strict=True):
+        for file, (jpeg, size, reason) in zip(files, seen, strict=True):
             if reason:
                 self.skipped.append((str(file), reason))
             else:
-                good.append((file, plain, size))
-        self.check_skipped(len(files))
+                good.append((file, jpeg, size))
+        self.check_skipped(len(files), threshold)
+        if not good:
+            raise DataError(f"none of the {len(files)} pictures can be read. "
+                            f"Received: {str(path)!r}")
         self.paths = [str(file) for file, _, _ in good]
-        self._plain = np.array([plain for _, plain, _ in good])
+        self._jpeg = np.array([jpeg for _, jpeg, _ in good])
         sizes = {size for _, _, size in good}
-        width, height = sizes.pop() if len(sizes) == 1 and self._plain.all() else (None, None)
-        self.uniform_shape = (height, width, 3) if width else None
+        self.uniform_shape = (*sizes.pop()[::-1], 3) if len(sizes) == 1 else None
+        self._path = path
         self.num_examples = len(good)
         parts = [file.relative_to(path).parts for file, _, _ in good]
         classes = sorted({p[0] for p in parts if len(p) > 1})
@@ -88,20 +115,29 @@ class ImageFolder(Source):
         if not hasattr(self, "_tensors"):
             with tf.init_scope():
                 labels = np.full(len(self.paths), -1) if self._labels is None else self._labels
-                self._tensors = (tf.constant(self.paths), tf.constant(self._plain),
+                self._tensors = (tf.constant(self.paths), tf.constant(self._jpeg),
                                  tf.constant(labels, tf.int64))
-        paths, plain, labels = (tf.gather(t, index) for t in self._tensors)
-        encoded = tf.io.read_file(paths)
-        encoded = tf.cond(plain, lambda: encoded,
-                          lambda: tf.numpy_function(to_plain, [encoded], tf.string, stateful=False))
-        return {"image": tf.reshape(encoded, []), "label": labels}
+        path, jpeg, label = (tf.gather(t, index) for t in self._tensors)
+        encoded = tf.cond(jpeg, lambda: tf.io.read_file(path), lambda: tf.numpy_function(
+            self._read, [path], tf.string, stateful=False))
+        return {"image": tf.reshape(encoded, []), "label": label}
+
+    @staticmethod
+    def _read(path):
+        try:
+            return to_plain(pathlib.Path(os.fsdecode(path)).read_bytes())
+        except (OSError, ValueError) as error:
+            raise DataError("a picture was fine when the folder was opened and cannot be read now "
+                            f"({error}). Received: {os.fsdecode(path)}") from None
 
     def arrays(self, limit=None):
         if self.uniform_shape is None:
             raise DataError("the pictures of this folder differ in size; arrays need one size. "
                             f"Received: {self.name!r}")
         paths = self.paths[:limit]
-        images = np.stack([np.asarray(Image.open(p).convert("RGB")) for p in paths])
+        images = np.empty((len(paths), *self.uniform_shape), np.uint8)
+        for k, path in enumerate(paths):
+            images[k] = decode(pathlib.Path(path).read_bytes())
         return images, None if self._labels is None else self._labels[:limit]
 
     def labels(self):
@@ -110,4 +146,10 @@ class ImageFolder(Source):
         return self._labels
 
     def fingerprint(self):
-        return digest(*(f"{os.path.basename(p)}:{os.path.getsize(p)}\n" for p in self.paths))
+        """Over the names below the folder, the sizes, and the ends of 64 of the files."""
+        parts = [f"{os.path.relpath(p, self._path)}:{os.path.getsize(p)}\n" for p in self.paths]
+        for k in np.unique(np.linspace(0, len(self.paths) - 1, 64).astype(int)):
+            with open(self.paths[k], "rb") as file:
+                file.seek(max(0, os.path.getsize(self.paths[k]) - 4096))
+                parts.append(file.read())
+        return digest(*parts)

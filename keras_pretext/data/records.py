@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from keras_pretext.data.decode import to_plain
+from keras_pretext.data.decode import plain_and_size, to_plain
 from keras_pretext.data.source import DataError, Source, digest
 
 MEMORY = 512 << 20  # encoded bytes up to this many are kept in memory
@@ -25,9 +25,9 @@ def scan(path):
             while place < size:
                 length = struct.unpack_from("<Q", view, place)[0] if place + 12 <= size else size
                 if place + 16 + length > size:
-                    raise DataError(f"this TFRecord is truncated or not a TFRecord: the record at "
-                                    f"byte {place} does not end in the file's {size} bytes. Copy "
-                                    f"it again. Received: {path}")
+                    raise DataError(f"this TFRecord is truncated or not a TFRecord (compressed "
+                                    f"ones are not read): the record at byte {place} does not end "
+                                    f"in the file's {size} bytes. Copy it again. Received: {path}")
                 offsets.append(place + 12)
                 lengths.append(length)
                 place += 16 + length
@@ -41,13 +41,20 @@ class RecordSource(Source):
         paths: the shards, in order.
         image_key, label_key: names of the features; by default `image` or `image/encoded`, and
             `label` or `image/class/label`, whichever the first record has.
-        uniform_shape: where it is known that all pictures agree.
+        uniform_shape: where it is known that all pictures agree; found where they are in memory.
+        threshold: the part of the records that may be left out.
+
+    Records up to `MEMORY` bytes are checked and kept as they are encoded; larger sets are read
+    where they lie, and a picture that cannot be read stops the run with its place.
+
+    Raises:
+        DataError: a truncated file, no records, no picture in them, too many that are corrupt.
     """
 
     encoded = True
 
     def __init__(self, paths, name, split="train", image_key=None, label_key=None,
-                 class_names=None, uniform_shape=None):
+                 class_names=None, uniform_shape=None, threshold=0.01):
         super().__init__()
         self.name, self.split, self.paths = name, split, [str(p) for p in paths]
         parts = [scan(path) for path in self.paths]
@@ -60,7 +67,7 @@ class RecordSource(Source):
         self.uniform_shape = uniform_shape
         self._images = self._labels = None
         if self._length.sum() <= MEMORY:
-            self._hold()
+            self._hold(threshold)
         self.num_examples = len(self._offset)
         if self._label_key and class_names is None:
             class_names = [str(k) for k in range(int(self.labels().max()) + 1)]
@@ -70,11 +77,26 @@ class RecordSource(Source):
         with open(self.paths[self._shard[k]], "rb") as file:
             return os.pread(file.fileno(), int(self._length[k]), int(self._offset[k]))
 
+    def _place(self, k):
+        return f"{self.paths[self._shard[k]]} at byte {self._offset[k] - 12}"
+
+    def _plain(self, encoded, k):
+        try:
+            return to_plain(encoded)
+        except ValueError as error:
+            raise DataError(f"a record is corrupt: {error}. Received: {self._place(k)}") from None
+
     def _find_keys(self, image_key, label_key):
         import tensorflow as tf
 
-        example = tf.train.Example.FromString(self._read(0))
-        features = example.features.feature
+        features = {}
+        for k in range(min(100, len(self._offset))):  # the first may be corrupt
+            try:
+                features = tf.train.Example.FromString(self._read(k)).features.feature
+            except Exception:  # protobuf's DecodeError, wherever this version keeps it
+                continue
+            if features:
+                break
         for key in [image_key] if image_key else ["image", "image/encoded"]:
             if key in features and features[key].bytes_list.value:
                 self._image_key = key
@@ -99,27 +121,47 @@ class RecordSource(Source):
                   else tf.fill(tf.shape(images), tf.constant(-1, tf.int64)))
         return images, labels
 
-    def _hold(self):
-        """Keeps the encoded pictures; odd ones become plain, corrupt ones are left out."""
+    def _parse_some(self, serialized):
+        """As `_parse`, in NumPy; None in place of a picture whose record cannot be parsed."""
         import tensorflow as tf
 
-        images, labels, good = [], [], []
+        try:
+            return [t.numpy() for t in self._parse(tf.constant(serialized))]
+        except tf.errors.InvalidArgumentError:
+            if len(serialized) == 1:
+                return [np.array([None], object), np.array([-1])]
+            middle = len(serialized) // 2
+            halves = [self._parse_some(s) for s in (serialized[:middle], serialized[middle:])]
+            return [np.concatenate(pair) for pair in zip(*halves, strict=True)]
+
+    def _hold(self, threshold):
+        """Keeps the encoded pictures; odd ones become plain, corrupt ones are left out."""
+        images, labels, good, sizes = [], [], [], set()
         for path, shard in zip(self.paths, range(len(self.paths)), strict=True):
             places = np.flatnonzero(self._shard == shard)
+            if not len(places):
+                continue
             with open(path, "rb") as file:
                 whole = file.read()
-            parsed, marks = self._parse(tf.constant(
+            parsed, marks = self._parse_some(
                 [whole[o:o + n] for o, n in zip(self._offset[places], self._length[places],
-                                                strict=True)]))
-            for k, encoded, label in zip(places, parsed.numpy(), marks.numpy(), strict=True):
+                                                strict=True)])
+            for k, encoded, label in zip(places, parsed, marks, strict=True):
                 try:
-                    images.append(to_plain(encoded))
+                    if encoded is None:
+                        raise ValueError("the record cannot be parsed")
+                    plain, size = plain_and_size(encoded)
                 except ValueError as error:
-                    self.skipped.append((f"{path}#{k - places[0]}", str(error)))
+                    self.skipped.append((self._place(k), str(error)))
                     continue
+                images.append(plain)
                 labels.append(label)
+                sizes.add(size)
                 good.append(k)
-        self.check_skipped(len(self._offset))
+        self.check_skipped(len(self._offset), threshold)
+        if not good:
+            raise DataError(f"none of the records holds a picture. Received: {self.name!r}")
+        self.uniform_shape = (*sizes.pop(), 3) if len(sizes) == 1 else None
         self._shard, self._offset, self._length = (
             a[good] for a in (self._shard, self._offset, self._length))
         self._images, self._labels = np.array(images, object), np.array(labels, np.int64)
@@ -136,7 +178,7 @@ class RecordSource(Source):
                     "label": tf.gather(self._label_tensor, index)}
         serialized = tf.numpy_function(self._read, [index], tf.string, stateful=False)
         images, labels = self._parse(tf.reshape(serialized, [1]))
-        plain = tf.numpy_function(to_plain, [images[0]], tf.string, stateful=False)
+        plain = tf.numpy_function(self._plain, [images[0], index], tf.string, stateful=False)
         return {"image": tf.reshape(plain, []), "label": labels[0]}
 
     def labels(self):
@@ -163,9 +205,28 @@ class RecordSource(Source):
         options = tf.data.Options()
         options.autotune.enabled = False
         out = np.empty((count, *self.uniform_shape), np.uint8)
-        for k, batch in enumerate(stream.batch(1000).with_options(options)):
-            out[k * 1000:k * 1000 + len(batch)] = batch
+        done = 0
+        try:
+            for batch in stream.batch(1000).with_options(options):
+                out[done:done + len(batch)] = batch
+                done += len(batch)
+        except tf.errors.InvalidArgumentError:
+            for k in range(done, min(done + 1000, count)):
+                self._check(k)
+            raise
         return out, self.labels()[:count] if self._label_key else None
+
+    def _check(self, k):
+        """Raises DataError where the picture of an example cannot be decoded."""
+        import tensorflow as tf
+
+        try:
+            tf.ensure_shape(tf.io.decode_image(self.fetch(k)["image"], channels=3,
+                                               expand_animations=False), self.uniform_shape)
+        except (tf.errors.InvalidArgumentError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"a record's picture cannot be decoded to {self.uniform_shape} "
+                            f"({reason}). Received: {self._place(k)}") from None
 
     def fingerprint(self):
         parts = []

@@ -1,16 +1,20 @@
 """What every source of pictures is, and `open`, which finds the right one."""
 
+import contextlib
 import csv
+import difflib
 import glob
 import hashlib
 import os
 import pathlib
+import re
 
 import numpy as np
 
 from keras_pretext.registry import unknown_name
 
 KINDS = ("tfds", "folder", "tfrecord", "npz", "scenes")
+SPLITS = {"train", "training", "validation", "valid", "val", "test", "testing"}
 
 
 class DataError(ValueError):
@@ -73,13 +77,20 @@ class Source:
         """Raises DataError where more than the threshold of the pictures was left out."""
         if len(self.skipped) > threshold * total:
             shown = "\n".join(f"  {path}: {reason}" for path, reason in self.skipped[:20])
+            if len(self.skipped) > 20:
+                shown += f"\n  and {len(self.skipped) - 20} more"
             raise DataError(f"{len(self.skipped)} of {total} pictures cannot be used, more than "
                             f"{threshold:.0%}. Remove or mend them:\n{shown}\n"
                             f"Received: {self.name!r}")
 
 
+@contextlib.contextmanager
 def open_text(path):
-    return pathlib.Path(path).open("w", newline="")
+    """A text file to write, which takes its place only when it is whole."""
+    beside = pathlib.Path(f"{path}.part")
+    with beside.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        yield file
+    os.replace(beside, path)
 
 
 def digest(*parts):
@@ -107,9 +118,11 @@ def open(spec, split="train", root=None):  # noqa: A001
             `$KERAS_PRETEXT_DATA/tfds` or in TFDS' own data folder; a path to a prepared TFDS
             version folder; "folder:PATH" (pictures at any depth, the first level are the
             classes); "tfrecord:GLOB"; "npz:FILE" (`images`, `labels`); "scenes" (embedded, drawn
-            on the spot). A path that exists is recognised by what it is.
-        split: "train", "test", "validation" or whatever the data set has. Folders and TFRecords
-            have one split; a sub-folder named like the split is taken where there is one.
+            on the spot; "scenes:64" for another size). A path that exists is recognised by what
+            it is.
+        split: "train", "test", "validation" or whatever the data set has. A folder whose
+            sub-folders, or TFRecords whose file names, are called after splits has those;
+            otherwise it is one split, whatever the name.
         root: in place of `$KERAS_PRETEXT_DATA`.
 
     Raises:
@@ -118,8 +131,10 @@ def open(spec, split="train", root=None):  # noqa: A001
     if isinstance(spec, Source):
         return spec
     spec = str(spec)
-    kind, _, rest = spec.partition(":")
-    if kind not in KINDS or (kind == "scenes" and rest and not rest.isdigit()):
+    kind, colon, rest = spec.partition(":")
+    if kind == "scenes" and rest and not rest.isdigit():
+        raise DataError(f"the scenes' size is a number, such as scenes:64. Received: {spec!r}")
+    if kind not in KINDS or not (colon or kind == "scenes"):
         kind, rest = _recognised(spec), spec
     if kind == "scenes":
         from keras_pretext.data.arrays import scenes_source
@@ -132,11 +147,7 @@ def open(spec, split="train", root=None):  # noqa: A001
     if kind == "tfrecord":
         from keras_pretext.data.records import RecordSource
 
-        paths = sorted(glob.glob(rest)) if not os.path.isdir(rest) else sorted(
-            glob.glob(os.path.join(rest, "*.tfrecord*")))
-        if not paths:
-            raise DataError(f"no TFRecord file matches. Received: {rest!r}")
-        return RecordSource(paths, name=spec, split=split)
+        return RecordSource(_shards(os.path.expanduser(rest), split), name=spec, split=split)
     if kind == "folder":
         from keras_pretext.data.image_folder import ImageFolder
 
@@ -146,12 +157,28 @@ def open(spec, split="train", root=None):  # noqa: A001
     return open_tfds(rest, split, pathlib.Path(root) if root else data_root())
 
 
+def _shards(pattern, split):
+    """The files of a pattern or folder, of one split where their names tell splits."""
+    if os.path.isdir(pattern):
+        pattern = os.path.join(glob.escape(pattern), "*.tfrecord*")
+    paths = sorted(path for path in glob.glob(pattern) if os.path.isfile(path))
+    if not paths:
+        raise DataError(f"no TFRecord file matches. Received: {pattern!r}")
+    words = {path: set(re.split(r"[^a-z]+", os.path.basename(path).lower())) for path in paths}
+    splits = set().union(*words.values()) & SPLITS
+    if len(splits) > 1 and len(paths) > 1:
+        paths = [path for path in paths if split in words[path]]
+        if not paths:
+            raise DataError(unknown_name(f"split of {pattern}", split, splits))
+    return paths
+
+
 def _recognised(spec):
-    path = pathlib.Path(spec)
-    if spec == "scenes":
-        return "scenes"
+    path = pathlib.Path(spec).expanduser()
     if path.is_dir():
-        return "tfds" if (path / "dataset_info.json").exists() else "folder"
+        if any(path.glob("dataset_info.json")) or any(path.glob("*/dataset_info.json")):
+            return "tfds"
+        return "tfrecord" if any(path.glob("*.tfrecord*")) else "folder"
     if path.is_file():
         if path.suffix == ".npz":
             return "npz"
@@ -163,4 +190,7 @@ def _recognised(spec):
     if spec.startswith((".", "/", "~")) or path.suffix in (".npz", ".tfrecord"):
         near = [str(p) for p in path.parent.glob("*")] if path.parent.is_dir() else []
         raise DataError(unknown_name("data path", spec, near))
+    kind = spec.partition(":")[0]
+    if kind != spec and difflib.get_close_matches(kind, KINDS, 1, 0.7):
+        raise DataError(unknown_name("kind of data", kind, KINDS))
     return "tfds"

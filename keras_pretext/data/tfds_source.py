@@ -2,30 +2,46 @@
 
 import os
 import pathlib
+import re
 
 from keras_pretext.data.records import RecordSource
 from keras_pretext.data.source import DataError
 from keras_pretext.registry import unknown_name
 
 
-def _prepared(folder):
+def _version(folder):
+    return [int(part) for part in re.findall(r"\d+", folder.name)]
+
+
+def prepared(folder):
     """The newest version folder at or below `folder`, or None."""
     if (folder / "dataset_info.json").exists():
         return folder
-    found = sorted(p.parent for p in folder.glob("*/dataset_info.json"))
-    found = found or sorted(p.parent for p in folder.glob("*/*/dataset_info.json"))
-    return found[-1] if found else None
+    found = [p.parent for p in folder.glob("*/dataset_info.json")]
+    found = found or [p.parent for p in folder.glob("*/*/dataset_info.json")]
+    return max(found, key=_version) if found else None
 
 
 def open_tfds(name, split, root):
-    """The source of a prepared folder or of a name that is prepared under a known root."""
+    """The source of a prepared folder or of a name that is prepared under a known root.
+
+    Args:
+        name: a path, or a TFDS name: `name`, `name/config`, either with `:version`.
+        split: as the data set calls it.
+        root: the folder whose `tfds` sub-folder is looked into first.
+
+    Raises:
+        DataError: not prepared, no such split, no picture.
+    """
     places = [root / "tfds", pathlib.Path(os.environ.get("TFDS_DATA_DIR",
                                                          "~/tensorflow_datasets")).expanduser()]
-    folder = _prepared(pathlib.Path(name)) if pathlib.Path(name).is_dir() else None
+    own, below = pathlib.Path(name).expanduser(), name.replace(":", "/")
+    folder = prepared(own) if name and own.is_dir() else None
     for place in places:
-        folder = folder or (_prepared(place / name) if (place / name).is_dir() else None)
+        folder = folder or (prepared(place / below) if name and (place / below).is_dir() else None)
     if folder is None:
-        known = {p.name for place in places if place.is_dir() for p in place.iterdir()}
+        known = {p.name for place in places if place.is_dir() for p in place.iterdir()
+                 if p.is_dir() and prepared(p)}
         raise DataError(f"{unknown_name('data set', name, known | {'scenes'})}. Looked in "
                         f"{', '.join(map(str, places))}; set KERAS_PRETEXT_DATA, or prepare it "
                         f"with `tfds build {name}`.")

@@ -1,5 +1,6 @@
 """Frozen features of any taps: computed once, in one pass, kept as memory-mapped files."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -15,11 +16,16 @@ from keras_pretext.evaluation.pooling import AdaptiveMaxPooling, pooled_size
 from keras_pretext.image.framing import CentreCrop
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks.classification import ClassificationLayer
+from keras_pretext.training.trainer import precision
+
+VERSION = "1"  # of what the cached files mean
+POOLINGS = (None, "adaptive", "avg")
 
 
 def cache_root():
     """$KERAS_PRETEXT_CACHE, or ~/.cache/keras_pretext."""
-    return pathlib.Path(os.environ.get("KERAS_PRETEXT_CACHE", "~/.cache/keras_pretext")).expanduser()
+    root = os.environ.get("KERAS_PRETEXT_CACHE") or "~/.cache/keras_pretext"
+    return pathlib.Path(root).expanduser()
 
 
 def backbone_of(model):
@@ -43,22 +49,27 @@ def size_for(model, source):
 
 
 def weights_digest(backbone):
-    """SHA-256 over a backbone's config and weights."""
-    config = json.dumps(backbone.get_config(), sort_keys=True, default=str)
-    return digest(config, *(np.asarray(keras.ops.convert_to_numpy(w)) for w in backbone.weights))
+    """SHA-256 over a backbone's config (but its name), its precision and its weights."""
+    config = {k: v for k, v in backbone.get_config().items() if k != "name"}
+    policies = " ".join(layer.dtype_policy.name for layer in backbone.layers)
+    return digest(type(backbone).__name__, json.dumps(config, sort_keys=True, default=str),
+                  policies, *(np.asarray(keras.ops.convert_to_numpy(w)) for w in backbone.weights))
 
 
 def check_taps(backbone, taps):
     """The asked tap names as a list; None means all. Raises ValueError for an unknown one."""
     taps = list(backbone.taps) if taps is None else [taps] if isinstance(taps, str) else list(taps)
+    if not taps:
+        raise ValueError(f"no tap is asked for; {backbone.name} has "
+                         f"{', '.join(backbone.taps)}. Received: {taps!r}")
     for tap in taps:
         if tap not in backbone.taps:
             raise ValueError(unknown_name(f"tap of {backbone.name}", tap, backbone.taps))
-    return taps
+    return list(dict.fromkeys(taps))
 
 
 def features(model, source, taps=None, image_size=None, pooling=None, flip=False, batch_size=250,
-             cache=True):
+             cache=True, dtype=None):
     """Features of a frozen network in evaluation mode, one pass over the data for all taps.
 
     Args:
@@ -70,30 +81,115 @@ def features(model, source, taps=None, image_size=None, pooling=None, flip=False
             features, "avg" for `(n, channels)`.
         flip: mirror every picture.
         cache: keep the files under `cache_root()` and use them again.
+        dtype: a dtype policy for the pass, such as "mixed_bfloat16" (about three times faster on
+            CPUs that have it); by default the backbone's own.
 
     Returns:
         dict from tap to a float16 memory map `(n, ...)`. The key of the cache is made of the
         weights, the data's fingerprint and the arguments.
     """
+    return feature_views(model, source, (flip,), taps, image_size, pooling, batch_size, cache,
+                         dtype)[0]
+
+
+def feature_views(model, source, flips=(False, True), taps=None, image_size=None, pooling=None,
+                  batch_size=250, cache=True, dtype=None):
+    """A list with one result of `features` for each of `flips`, all from one pass over the data."""
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling is None, 'adaptive' or 'avg'. Received: {pooling!r}")
     backbone = backbone_of(model)
     taps = check_taps(backbone, taps)
     image_size = image_size or size_for(model, source)
-    base = (weights_digest(backbone), source.fingerprint(), source.split,
-            f"{image_size} {pooling} {flip}")
+    if dtype is not None:
+        backbone = _in_precision(backbone, dtype)
+    base = (VERSION, weights_digest(backbone), source.fingerprint(), source.split, str(image_size),
+            str(pooling))
     root = cache_root() / "features" if cache else pathlib.Path(tempfile.mkdtemp())
-    folders = {tap: root / digest(*base, tap)[:32] for tap in taps}
-    missing = [tap for tap in taps if not (folders[tap] / "features.npy").exists()]
-    if missing:
-        _compute(backbone, source, missing, image_size, pooling, flip, batch_size,
-                 {tap: folders[tap] for tap in missing})
-    out = {tap: np.load(folders[tap] / "features.npy", mmap_mode="r") for tap in taps}
-    if not cache:
-        shutil.rmtree(root, ignore_errors=True)  # the maps stay open
-    return out
+    paths = {(tap, bool(flip)): root / f"{digest(*base, tap, str(bool(flip)))[:32]}.npy"
+             for tap in taps for flip in flips}
+    try:
+        missing = {key: path for key, path in paths.items() if not path.exists()}
+        if missing:
+            _compute(backbone, source, missing, image_size, pooling, batch_size)
+        return [{tap: np.load(paths[tap, bool(flip)], mmap_mode="r") for tap in taps}
+                for flip in flips]
+    finally:
+        if not cache:
+            shutil.rmtree(root, ignore_errors=True)  # the maps stay open
 
 
-def _compute(backbone, source, taps, image_size, pooling, flip, batch_size, folders):
-    images = keras.Input((image_size, image_size, 3), name="images")
+def pictures(source, image_size, cache=True):
+    """All pictures, centrally framed: uint8 `(n, size, size, 3)`, in memory or memory-mapped."""
+    if source.uniform_shape == (image_size, image_size, 3) and pipelines.held_in_memory(source):
+        return source.arrays()[0]
+    root = cache_root() / "pictures" if cache else pathlib.Path(tempfile.mkdtemp())
+    path = root / f"{digest(VERSION, source.fingerprint(), source.split, str(image_size))[:32]}.npy"
+    try:
+        if not path.exists():
+            shape = (image_size, image_size, 3)
+            with _written({None: (path, np.uint8, shape)}, source.num_examples) as files:
+                for batch in batches(source, image_size, 500):
+                    files[None].write(np.ascontiguousarray(batch).tobytes())
+        return np.load(path, mmap_mode="r")
+    finally:
+        if not cache:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def _in_precision(backbone, dtype):
+    """A copy of a backbone that computes under another dtype policy, with the same weights."""
+    with precision(dtype):
+        copy = type(backbone).from_config(backbone.get_config())
+    copy.set_weights(backbone.get_weights())
+    return copy
+
+
+@contextlib.contextmanager
+def _written(wanted, count):
+    """Files for `count` rows each, written beside their place and renamed when complete.
+
+    Args:
+        wanted: dict from key to `(path, dtype, shape of a row)`.
+
+    Yields:
+        dict from key to a binary file that takes the rows. Where anything fails, or the rows are
+        not `count`, nothing is left behind.
+    """
+    files, parts = {}, {}
+    try:
+        for key, (path, dtype, shape) in wanted.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part")
+            files[key], parts[key] = os.fdopen(handle, "wb"), pathlib.Path(name)
+            np.lib.format.write_array_header_1_0(files[key], {
+                "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False,
+                "shape": (count, *shape)})
+        headers = {key: file.tell() for key, file in files.items()}
+        yield files
+        for key, (path, dtype, shape) in wanted.items():
+            row = int(np.prod(shape)) * np.dtype(dtype).itemsize
+            given = (files[key].tell() - headers[key]) // row
+            if given != count:
+                raise ValueError(f"the source gave another number of pictures than it announced, "
+                                 f"{count}. Received: {given}")
+            files[key].close()
+            os.replace(parts[key], path)
+    except OSError as error:
+        raise OSError(error.errno, f"features cannot be written ({error.strerror}); point "
+                      "$KERAS_PRETEXT_CACHE to a folder that is writable and has room. "
+                      f"Received: {cache_root()}") from error
+    finally:
+        for file in files.values():
+            with contextlib.suppress(OSError):  # a full disk refuses the last flush too
+                file.close()
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+
+
+def _compute(backbone, source, paths, image_size, pooling, batch_size):
+    """One pass that writes the `.npy` of every `(tap, flip)` in `paths`."""
+    taps = list(dict.fromkeys(tap for tap, _ in paths))
+    images = keras.Input((image_size, image_size, 3), name="images", dtype="uint8")
     maps = backbone.extractor(taps)(images)
     if pooling == "adaptive":
         maps = {t: AdaptiveMaxPooling(pooled_size(m.shape[1], m.shape[-1]))(m)
@@ -101,46 +197,42 @@ def _compute(backbone, source, taps, image_size, pooling, flip, batch_size, fold
     elif pooling == "avg":
         maps = {t: keras.layers.GlobalAveragePooling2D(dtype="float32")(m)
                 for t, m in maps.items()}
-    elif pooling is not None:
-        raise ValueError(f"pooling is None, 'adaptive' or 'avg'. Received: {pooling!r}")
-    extractor = keras.Model(images, maps)
-    run = _compiled(extractor)
-    files, temporary = {}, {}
-    try:
-        for tap in taps:
-            folders[tap].parent.mkdir(parents=True, exist_ok=True)
-            temporary[tap] = pathlib.Path(tempfile.mkdtemp(dir=folders[tap].parent, prefix=".part"))
-            files[tap] = np.lib.format.open_memmap(
-                temporary[tap] / "features.npy", "w+", np.float16,
-                (source.num_examples, *maps[tap].shape[1:]))
-        place = 0
-        for batch in _batches(source, image_size, batch_size):
-            if flip:
-                batch = batch[:, :, ::-1]
-            for tap, values in run(batch).items():
-                values = np.clip(np.asarray(values, np.float32), -65000, 65000)
-                files[tap][place:place + len(values)] = values
-            place += len(batch)
-        for tap in taps:
-            files.pop(tap).flush()
-            shutil.rmtree(folders[tap], ignore_errors=True)
-            os.replace(temporary[tap], folders[tap])
-    finally:
-        for folder in temporary.values():
-            shutil.rmtree(folder, ignore_errors=True)
+    run = _compiled(keras.Model(images, maps))
+    wanted = {(tap, flip): (path, np.float16, maps[tap].shape[1:])
+              for (tap, flip), path in paths.items()}
+    with _written(wanted, source.num_examples) as files:
+        for batch in batches(source, image_size, batch_size):
+            for flip in sorted({flip for _, flip in paths}):
+                view = np.ascontiguousarray(batch[:, :, ::-1]) if flip else batch
+                for tap, values in run(view).items():
+                    if (tap, flip) not in paths:
+                        continue
+                    if not np.isfinite(values.sum(dtype=np.float32)):
+                        raise ValueError(f"the features of tap {tap!r} are not finite: the weights "
+                                         f"are broken. Received: {backbone.name}")
+                    files[tap, flip].write(values.tobytes())
+
+
+def _half(values):
+    """float16, cut at its range (infinities stay, so that they are noticed)."""
+    values = keras.ops.cast(values, "float32")
+    cut = keras.ops.clip(values, -65504.0, 65504.0)
+    return keras.ops.cast(keras.ops.where(keras.ops.isfinite(values), cut, values), "float16")
 
 
 def _compiled(extractor):
+    def call(images):
+        return {k: _half(v) for k, v in extractor(images, training=False).items()}
+
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        run = tf.function(lambda x: extractor(x, training=False), reduce_retracing=True)
-        return lambda x: {k: tf.cast(v, tf.float32).numpy() for k, v in run(tf.constant(x)).items()}
-    return lambda x: {k: keras.ops.convert_to_numpy(keras.ops.cast(v, "float32"))
-                      for k, v in extractor(x, training=False).items()}
+        run = tf.function(call, reduce_retracing=True)
+        return lambda x: {k: v.numpy() for k, v in run(tf.constant(x)).items()}
+    return lambda x: {k: np.asarray(keras.ops.convert_to_numpy(v)) for k, v in call(x).items()}
 
 
-def _batches(source, image_size, batch_size):
+def batches(source, image_size, batch_size):
     """uint8 NumPy batches of centrally framed pictures, in the data's order."""
     if source.uniform_shape == (image_size, image_size, 3) and pipelines.held_in_memory(source):
         images = source.arrays()[0]

@@ -8,7 +8,8 @@ from keras_pretext.evaluation.probe import ProbeResult, checked_labels
 PROTOCOL = "knn-cosine"
 
 
-def knn(model, train, test, taps=None, k=20, temperature=0.07, image_size=None):
+def knn(model, train, test, taps=None, k=20, temperature=0.07, image_size=None, cache=True,
+        feature_dtype=None):
     """Weighted vote of the k nearest by cosine of average-pooled features.
 
     A neighbour's weight is exp(cosine / temperature) (Wu et al., 2018, section 3.4).
@@ -18,7 +19,8 @@ def knn(model, train, test, taps=None, k=20, temperature=0.07, image_size=None):
     if not 1 <= k <= train.num_examples:
         raise ValueError(f"k is between 1 and the {train.num_examples} training pictures. "
                          f"Received: {k}")
-    options = {"taps": taps, "image_size": image_size, "pooling": "avg"}
+    options = {"taps": taps, "image_size": image_size or frozen.size_for(model, train), "pooling": "avg", "cache": cache,
+               "dtype": feature_dtype}
     ours, theirs = frozen.features(model, train, **options), frozen.features(model, test, **options)
     result = {}
     for tap in ours:

@@ -6,8 +6,11 @@ import keras
 import numpy as np
 
 from keras_pretext.data import draws
+from keras_pretext.data.source import digest
 from keras_pretext.evaluation import features as frozen
-from keras_pretext.registry import unknown_name
+from keras_pretext.evaluation.pooling import AdaptiveMaxPooling, pooled_size
+from keras_pretext.image.framing import PadCrop
+from keras_pretext.tasks.classification import ClassificationLayer
 from keras_pretext.training.optimizers import CoupledSGD
 from keras_pretext.training.trainer import precision
 
@@ -20,11 +23,13 @@ class ProbeResult:
         protocol: its versioned name; results of different names are not comparable.
         taps: per tap `{"last": [...], "best": [...]}`, test accuracy in [0, 1], one a seed.
         settings: epochs, seeds, data and whatever else a reader needs to repeat it.
+        indices: where only a part of the training examples served, per seed their int64 indices.
     """
 
     protocol: str
     taps: dict
     settings: dict
+    indices: dict | None = None
 
     def mean(self, tap, epoch="last"):
         return float(np.mean(self.taps[tap][epoch]))
@@ -34,11 +39,15 @@ class ProbeResult:
         values = self.taps[tap][epoch]
         return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
-    def to_dict(self):
+    def to_dict(self, indices=False):
+        """What a card holds; with `indices=True` also the examples that were used, in full."""
         taps = {tap: {**values, "last_mean": self.mean(tap), "last_std": self.std(tap),
                       "best_mean": self.mean(tap, "best"), "best_std": self.std(tap, "best")}
                 for tap, values in self.taps.items()}
-        return {"protocol": self.protocol, "settings": self.settings, "taps": taps}
+        out = {"protocol": self.protocol, "settings": self.settings, "taps": taps}
+        if indices and self.indices is not None:
+            out["indices"] = {str(seed): rows.tolist() for seed, rows in self.indices.items()}
+        return out
 
     def __str__(self):
         rows = [f"{self.protocol}: accuracy in % of the last epoch (best epoch)"]
@@ -47,26 +56,89 @@ class ProbeResult:
         return "\n".join(rows)
 
 
-def checked_labels(train, test):
-    """Both sources' labels. Raises ValueError where they cannot serve a classifier."""
-    train_labels, test_labels = train.labels(), test.labels()
+def checked_labels(train, test, indices=None):
+    """`(train labels, test labels, number of classes)`.
+
+    Raises ValueError where they cannot serve a classifier: no labels, other classes in the two
+    splits, fewer training pictures (of `indices`, if given) than classes, a class never trained.
+    """
+    for role, source in (("training", train), ("test", test)):
+        if not source.has_labels:
+            raise ValueError(f"a protocol needs labels, which the {role} split does not have. "
+                             f"Received: {source.name!r}, split {source.split!r}")
+    if tuple(test.class_names) != tuple(train.class_names)[:len(test.class_names)]:
+        raise ValueError("the classes of the test split are those of the training split. Received: "
+                         f"{len(train.class_names)} classes {train.class_names[:5]} and "
+                         f"{len(test.class_names)} classes {test.class_names[:5]}")
+    train_labels, test_labels = np.asarray(train.labels()), np.asarray(test.labels())
     classes = len(train.class_names)
-    if len(train_labels) < classes:
+    used = train_labels if indices is None else train_labels[indices]
+    if len(used) < classes:
         raise ValueError(f"there are fewer training pictures than the {classes} classes. "
-                         f"Received: {len(train_labels)}")
-    unseen = sorted(set(test_labels.tolist()) - set(train_labels.tolist()))
+                         f"Received: {len(used)}")
+    wrong = set(np.unique(used)) | set(np.unique(test_labels))
+    wrong = sorted(int(label) for label in wrong if not 0 <= label < classes)
+    if wrong:
+        raise ValueError(f"labels are in 0..{classes - 1}. Received: {wrong[:10]}")
+    unseen = sorted(set(test_labels.tolist()) - set(used.tolist()))
     if unseen:
-        raise ValueError(f"classes of the test split are missing from the training split. "
+        raise ValueError("classes of the test split are missing from the training split. "
                          f"Received: {unseen[:10]}")
     return train_labels, test_labels, classes
 
 
+def _check_counts(seeds, epochs, batch_size):
+    seeds = [int(seed) for seed in seeds]
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds are different integers, at least one. Received: {seeds}")
+    if epochs < 1 or batch_size < 1:
+        raise ValueError("epochs and batch_size are at least 1. "
+                         f"Received: epochs={epochs}, batch_size={batch_size}")
+    return seeds
+
+
+@keras.saving.register_keras_serializable(package="keras_pretext")
+class HeadSGD(CoupledSGD):
+    """`CoupledSGD` whose update is one pass over memory on TensorFlow; the same numbers."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        if keras.backend.backend() != "tensorflow" or not self.momentum:
+            return super().update_step(gradient, variable, learning_rate)
+        import tensorflow as tf
+
+        value = variable.value
+        momentum = self.momentums[self._get_variable_index(variable)].value
+        rate = tf.cast(learning_rate, value.dtype) * self.slower.get(id(variable), 1.0)
+        gradient = tf.cast(gradient, value.dtype) + self.coupled_decay * value
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=value.handle, accum=momentum.handle, lr=rate, grad=gradient,
+            momentum=tf.cast(self.momentum, value.dtype), use_nesterov=self.nesterov)
+
+
+def optimizer_for(steps, learning_rate, drops, factor, decay=5e-4):
+    """SGD with Nesterov momentum 0.9 and coupled decay, the rate cut after fractions of `steps`."""
+    rates = [learning_rate * factor**k for k in range(len(drops) + 1)]
+    ends = [max(1, round(drop * steps)) for drop in drops]
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates)
+    return HeadSGD(schedule, 0.9, nesterov=True, coupled_decay=decay)
+
+
+def epoch_order(available, count, seed, epoch, num_draws):
+    """Which examples an epoch visits: `count` places, cycling `available`, and draws for each."""
+    cycles = -(-count // available)
+    places = np.concatenate([draws.order(available, seed, epoch * cycles + k)
+                             for k in range(cycles)])[:count]
+    return places, draws.draws(seed, epoch, np.arange(count), num_draws)
+
+
 def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), epochs=10,
               batch_size=128, learning_rate=0.1, drops=(0.4, 0.8, 0.9), factor=0.2, pooling=None,
-              image_size=None, flip=True, indices=None, epoch_size=None, dtype="mixed_bfloat16"):
+              image_size=None, flip=True, indices=None, epoch_size=None, dtype="mixed_bfloat16",
+              feature_dtype=None, cache=True):
     """Trains `head(maps_shape, classes, seed, name) -> keras.Model` on every tap and seed.
 
-    Heads share the order of the examples and differ, between seeds, in their first weights.
+    All heads are trained side by side in one pass over the features. They share the order of the
+    examples and differ, between seeds, in their first weights.
 
     Args:
         drops: fractions of the epochs after which the learning rate is multiplied by `factor`.
@@ -74,19 +146,22 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
             example at random.
         indices: the training examples to use; all by default.
         epoch_size: examples an epoch draws (cycling `indices`); their number by default.
+        dtype: the heads' dtype policy; normalisation over maps, logits and loss are float32.
+        feature_dtype, cache: `dtype` and `cache` of `features`.
 
     Returns:
         ProbeResult.
     """
-    train_labels, test_labels, classes = checked_labels(train, test)
+    seeds = _check_counts(seeds, epochs, batch_size)
     backbone = frozen.backbone_of(model)
     taps = frozen.check_taps(backbone, taps)
-    indices = np.arange(train.num_examples) if indices is None else np.asarray(indices)
-    options = {"taps": taps, "image_size": image_size, "pooling": pooling}
-    views = [frozen.features(model, train, flip=f, **options) for f in ([False, True] if flip
-                                                                        else [False])]
+    train_labels, test_labels, classes = checked_labels(train, test, indices)
+    used = np.arange(train.num_examples) if indices is None else np.asarray(indices)
+    options = {"taps": taps, "image_size": image_size or frozen.size_for(model, train),
+               "pooling": pooling, "cache": cache, "dtype": feature_dtype}
+    views = frozen.feature_views(model, train, (False, True) if flip else (False,), **options)
     held_out = frozen.features(model, test, **options)
-    count = epoch_size or len(indices)
+    count = epoch_size or len(used)
     batch_size = min(batch_size, count)
     steps = count // batch_size
     with precision(dtype):
@@ -94,43 +169,45 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
         outputs = {f"{t}_seed{s}": head(inputs[t].shape[1:], classes, s, f"{t}_seed{s}")(inputs[t])
                    for t in taps for s in seeds}
         heads = keras.Model(inputs, outputs)
-        rates = [learning_rate * factor**k for k in range(len(drops) + 1)]
-        ends = [max(1, round(d * epochs * steps)) for d in drops]
-        schedule = keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates)
-        heads.compile(CoupledSGD(schedule, 0.9, nesterov=True, coupled_decay=5e-4),
+        heads.compile(optimizer_for(epochs * steps, learning_rate, drops, factor),
                       loss={n: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
                             for n in outputs}, jit_compile=False)
     accuracy = {n: [] for n in outputs}
     for epoch in range(epochs):
-        order = np.concatenate([draws.order(len(indices), 0, epoch * 1000 + k)
-                                for k in range(-(-count // len(indices)))])
-        view = draws.draws(0, epoch, np.arange(len(order)), 1)[:, 0]
+        order, numbers = epoch_order(len(used), count, 0, epoch, 1)
         for step in range(steps):
             part = slice(step * batch_size, (step + 1) * batch_size)
-            chosen = indices[order[part]]
-            rows = np.argsort(chosen)
-            chosen = chosen[rows]
+            rows = np.argsort(used[order[part]], kind="stable")
+            chosen = used[order[part]][rows]
             batch = {t: views[0][t][chosen] for t in taps}
             if flip:
-                mirrored = np.flatnonzero(view[part][rows] < 0.5)
+                mirrored = np.flatnonzero(numbers[part][rows, 0] < 0.5)
                 for t in taps:
                     batch[t][mirrored] = views[1][t][chosen[mirrored]]
             labels = train_labels[chosen]
             heads.train_on_batch(batch, {n: labels for n in outputs})
-        scores = _accuracy(heads, held_out, test_labels)
-        for n in outputs:
-            accuracy[n].append(scores[n])
+        for name, score in _accuracy(heads, held_out, test_labels).items():
+            accuracy[name].append(score)
     result = {t: {"last": [accuracy[f"{t}_seed{s}"][-1] for s in seeds],
                   "best": [max(accuracy[f"{t}_seed{s}"]) for s in seeds]} for t in taps}
     return ProbeResult(protocol, result, {
-        "epochs": epochs, "seeds": list(seeds), "batch_size": batch_size, "flip": flip,
-        "learning_rate": learning_rate, "train": f"{train.name}/{train.split}",
-        "test": f"{test.name}/{test.split}", "train_images": len(indices),
-        "train_fingerprint": train.fingerprint()[:16], "backbone": backbone.name,
-        "weights": frozen.weights_digest(backbone)[:16]})
+        **_settings(train, test, backbone, used, indices), "epochs": epochs, "seeds": seeds,
+        "batch_size": batch_size, "learning_rate": learning_rate, "drops": list(drops),
+        "factor": factor, "flip": flip, "image_size": options["image_size"],
+        "feature_dtype": feature_dtype}, None if indices is None else dict.fromkeys(seeds, used))
+
+
+def _settings(train, test, backbone, used, indices):
+    settings = {"train": f"{train.name}/{train.split}", "test": f"{test.name}/{test.split}",
+                "train_images": len(used), "train_fingerprint": train.fingerprint()[:16],
+                "backbone": backbone.name, "weights": frozen.weights_digest(backbone)[:16]}
+    if indices is not None:
+        settings["indices"] = digest(np.asarray(used, np.int64))[:16]
+    return settings
 
 
 def _accuracy(heads, held_out, labels, batch=500):
+    """Top-1 of every head on the pictures as they are (one centre crop, no flip)."""
     right = {}
     for start in range(0, len(labels), batch):
         part = {t: np.ascontiguousarray(v[start:start + batch]) for t, v in held_out.items()}
@@ -145,51 +222,62 @@ def fan_out(seed):
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal", seed=seed)
 
 
-def finetune(protocol, head, model, train, test, tap, seeds=(0, 1, 2), epochs=10, batch_size=128,
-             learning_rate=0.1, drops=(0.4, 0.8, 0.9), factor=0.2, slower=0.1, image_size=None,
-             dtype="mixed_bfloat16"):
+def finetune(protocol, head, model, train, test, taps, seeds=(0, 1, 2), epochs=10, batch_size=128,
+             learning_rate=0.1, drops=(0.4, 0.8, 0.9), factor=0.2, slower=0.1, pooling=None,
+             image_size=None, flip=True, indices=None, epoch_size=None, dtype="mixed_bfloat16",
+             cache=True):
     """Trains a head and a copy of the extractor together, the extractor `slower` times as fast.
 
-    Args and result as for `run_probe`, for one tap; pictures are mirrored at random.
+    Pictures are centrally framed, shifted by up to an eighth of their side (4 of 32 pixels) and,
+    with `flip`, mirrored at random. The tenfold slower extractor is our choice: the paper
+    publishes no setting. Normalisation in the extractor uses batch statistics while training.
+    Other arguments and result: see `run_probe`; `taps` is one name.
     """
-    train_labels, test_labels, classes = checked_labels(train, test)
+    seeds = _check_counts(seeds, epochs, batch_size)
     backbone = frozen.backbone_of(model)
-    if tap not in backbone.taps:
-        raise ValueError(unknown_name(f"tap of {backbone.name}", tap, backbone.taps))
+    names = frozen.check_taps(backbone, taps)
+    if len(names) != 1:
+        raise ValueError(f"fine-tuning takes one tap of {', '.join(backbone.taps)}. "
+                         f"Received: {taps!r}")
+    tap = names[0]
+    train_labels, test_labels, classes = checked_labels(train, test, indices)
+    used = np.arange(train.num_examples) if indices is None else np.asarray(indices)
     size = image_size or frozen.size_for(model, train)
-    pictures = np.concatenate(list(frozen._batches(train, size, 500)))
-    held_out = np.concatenate(list(frozen._batches(test, size, 500)))
-    steps = max(1, len(pictures) // batch_size)
+    images, held_out = (frozen.pictures(source, size, cache) for source in (train, test))
+    augment = ClassificationLayer(flip, PadCrop(size, size // 8))
+    count = epoch_size or len(used)
+    batch_size = min(batch_size, count)
+    steps = count // batch_size
     result = {"last": [], "best": []}
     for seed in seeds:
         with precision(dtype):
             copy = type(backbone).from_config(backbone.get_config())
             copy.set_weights(backbone.get_weights())
-            images = keras.Input((size, size, 3))
-            maps = copy.extractor(tap)(images)
-            whole = keras.Model(images, head(maps.shape[1:], classes, seed, "head")(maps))
-            rates = [learning_rate * factor**k for k in range(len(drops) + 1)]
-            ends = [max(1, round(d * epochs * steps)) for d in drops]
-            optimizer = CoupledSGD(keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates),
-                                   0.9, nesterov=True, coupled_decay=5e-4)
+            inputs = keras.Input((size, size, 3), name="images")
+            maps = copy.extractor(tap)(inputs)
+            if pooling == "adaptive":
+                maps = AdaptiveMaxPooling(pooled_size(maps.shape[1], maps.shape[-1]))(maps)
+            whole = keras.Model(inputs, head(maps.shape[1:], classes, seed, "head")(maps))
+            optimizer = optimizer_for(epochs * steps, learning_rate, drops, factor)
             optimizer.slower = {id(v): slower for v in copy.trainable_variables}
             whole.compile(optimizer, loss=keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True), jit_compile=False)
         scores = []
         for epoch in range(epochs):
-            order = draws.order(len(pictures), seed, epoch)
+            order, numbers = epoch_order(len(used), count, seed, epoch, augment.num_draws)
             for step in range(steps):
-                chosen = order[step * batch_size:(step + 1) * batch_size]
-                batch = pictures[chosen]
-                mirror = draws.draws(seed, epoch, chosen, 1)[:, 0] < 0.5
-                batch[mirror] = batch[mirror][:, :, ::-1]
+                part = slice(step * batch_size, (step + 1) * batch_size)
+                chosen = used[order[part]]
+                batch, _ = augment(np.ascontiguousarray(images[chosen]), numbers[part])
                 whole.train_on_batch(batch, train_labels[chosen])
-            hits = sum((np.argmax(whole.predict_on_batch(held_out[k:k + 500]), -1)
-                        == test_labels[k:k + 500]).sum() for k in range(0, len(held_out), 500))
+            hits = sum((np.argmax(whole.predict_on_batch(np.ascontiguousarray(
+                held_out[k:k + 500])), -1) == test_labels[k:k + 500]).sum()
+                for k in range(0, len(held_out), 500))
             scores.append(float(hits) / len(held_out))
         result["last"].append(scores[-1])
         result["best"].append(max(scores))
     return ProbeResult(f"{protocol}-finetuned", {tap: result}, {
-        "epochs": epochs, "seeds": list(seeds), "batch_size": batch_size, "slower": slower,
-        "learning_rate": learning_rate, "train": f"{train.name}/{train.split}",
-        "test": f"{test.name}/{test.split}", "train_images": len(pictures)})
+        **_settings(train, test, backbone, used, indices), "epochs": epochs, "seeds": seeds,
+        "batch_size": batch_size, "slower": slower, "learning_rate": learning_rate,
+        "drops": list(drops), "factor": factor, "flip": flip, "image_size": size},
+        None if indices is None else dict.fromkeys(seeds, used))

@@ -44,7 +44,8 @@ class Trainer:
         out: the run's folder. It gets `recipe.json`, `manifest.json`, `metrics.jsonl`,
             `checkpoints/` and, at the end, `final/model.keras`.
         strategy: a `tf.distribute.Strategy` (TensorFlow only); none by default.
-        xla: compile forward and gradient with XLA; by default where there is a GPU.
+        xla: compile forward and gradient with XLA; by default where there is a GPU and the
+            recipe does not ask for deterministic kernels (XLA lacks some).
         callbacks: objects with any of `on_start(trainer)`, `on_log(trainer, row)`,
             `on_epoch(trainer, row)`, `on_end(trainer)`.
         max_steps: stop (resumably) after this many steps; for tests and timings.
@@ -66,12 +67,17 @@ class Trainer:
         if on_tensorflow():
             import tensorflow as tf
 
+            if xla is None:
+                gpu = bool(tf.config.list_physical_devices("GPU"))
+                xla = gpu and not recipe.deterministic
+            if recipe.deterministic and xla:
+                raise ValueError("XLA has no deterministic gradient of max pooling: choose "
+                                 "deterministic=False in the recipe, or xla=False. "
+                                 f"Received: xla={xla}, deterministic={recipe.deterministic}")
             if recipe.deterministic:
                 tf.config.experimental.enable_op_determinism()
             self.strategy = strategy or tf.distribute.get_strategy()
             self.replicas = self.strategy.num_replicas_in_sync
-            if xla is None:
-                xla = bool(tf.config.list_physical_devices("GPU"))
             scope = self.strategy.scope()
         else:
             if strategy is not None:

@@ -1,4 +1,14 @@
-"""Where entries lie, and how one is written, read and checked."""
+"""Where entries lie, how one is found by name, and the checks before anything in it is read.
+
+An entry is a folder `<root>/<name>/<version>/`:
+
+    card.json, README.md    what it is and what was measured
+    config.json             task and backbone, by registered name and config: data, never code
+    weights.npz             every array of the model, head included; never a pickle
+    golden.npz              pictures and the answer to them
+    saved_model/            for serving
+    sha256.json             the sum of each file above
+"""
 
 import hashlib
 import json
@@ -8,13 +18,11 @@ import re
 import shutil
 import tempfile
 
-import numpy as np
-
 from keras_pretext.registry import unknown_name
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
-_TOLERANCE = 1e-4
 REQUIRED = ("card.json", "config.json", "weights.npz", "golden.npz", "sha256.json")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_CAN_HOLD_CODE = (".keras", ".h5", ".hdf5", ".pkl", ".pickle")
 
 
 class ZooError(ValueError):
@@ -24,276 +32,171 @@ class ZooError(ValueError):
 def roots():
     """The folders that hold entries: $KERAS_PRETEXT_ZOO, the installed package's, the checkout's.
     """
-    package = pathlib.Path(__file__).resolve().parent
-    places = [os.environ.get("KERAS_PRETEXT_ZOO"), package / "entries",
-              package.parents[1] / "zoo"]
+    package = pathlib.Path(__file__).resolve().parents[1]
+    places = [os.environ.get("KERAS_PRETEXT_ZOO"), package / "zoo" / "entries",
+              package.parent / "zoo"]
     return [pathlib.Path(p) for p in places if p and pathlib.Path(p).is_dir()]
 
 
-def _versions(folder):
-    return sorted(int(p.name) for p in folder.iterdir()
-                  if p.name.isdigit() and (p / "card.json").is_file())
+def versions(shelf):
+    """The versions in the folder of a name, ascending."""
+    return sorted(int(p.name) for p in shelf.iterdir()
+                  if p.name.isdecimal() and (p / "card.json").is_file())
 
 
 def list():  # noqa: A001
     """Names of the published models, sorted."""
     return sorted({p.name for root in roots() for p in root.iterdir()
-                   if p.is_dir() and not p.is_symlink() and _versions(p)})
+                   if p.is_dir() and not p.is_symlink() and versions(p)})
 
 
-def _find(name):
-    """The folder of `name`, `name@version`, or of a path to an entry or a file in it."""
+def check_name(name):
+    """Raises ZooError where `name` cannot be an entry's."""
+    if not _NAME.fullmatch(str(name)) or ".." in name or name.isdecimal():
+        raise ZooError("a zoo name is lower-case letters, digits, '_', '-' and '.', and starts "
+                       f"with a letter or digit. Received: {name!r}")
+
+
+def find(name):
+    """The folder of `name`, `name@version`, or of a path to an entry or to a file in one."""
     text = str(name)
     path = pathlib.Path(text)
-    if path.is_file():
-        path = path.parent
-    if (path / "card.json").is_file() and (os.sep in text or text in (".", "..")):
-        return path.resolve()
+    if os.sep in text or text in (".", ".."):
+        folder = path.parent if path.is_file() else path
+        if (folder / "card.json").is_file():
+            return folder.resolve()
+        if folder.is_dir() and versions(folder):
+            return (folder / str(versions(folder)[-1])).resolve()
+        raise ZooError("there is no zoo entry at this path: an entry is a folder with a "
+                       "card.json; a name is NAME or NAME@VERSION and never leads out of the zoo. "
+                       f"Received: {text!r}")
     base, at, version = text.partition("@")
-    if not _NAME.fullmatch(base) or ".." in base or (at and not version.isdigit()):
-        raise ZooError("a zoo name is letters, digits, '_', '-' and '.', and '@' and an integer "
-                       f"for a version; or the path of an entry. Received: {text!r}")
+    if not _NAME.fullmatch(base) or ".." in base or (at and not version.isdecimal()):
+        raise ZooError("a zoo name is lower-case letters, digits, '_', '-' and '.', and '@' and "
+                       "an integer for a version; or the path of an entry. "
+                       f"Received: {text!r}")
     for root in roots():
-        folder = root / base
-        if folder.is_dir() and folder.resolve().is_relative_to(root.resolve()):
-            versions = _versions(folder)
-            if version and int(version) not in versions:
-                raise ZooError(unknown_name(f"version of {base}", version, map(str, versions)))
-            if versions:
-                return folder / str(int(version) if version else versions[-1])
+        shelf = root / base
+        if not shelf.is_dir() or not versions(shelf):
+            continue
+        known = versions(shelf)
+        if version and int(version) not in known:
+            raise ZooError(unknown_name(f"version of {base}", version, map(str, known)))
+        folder = shelf / str(int(version) if version else known[-1])
+        if not folder.resolve().is_relative_to(root.resolve()):
+            raise ZooError("this entry is a link that leads out of the zoo; pass its own path to "
+                           f"load it from there. Received: {text!r} -> {folder.resolve()}")
+        return folder
+    if not at and (path / "card.json").is_file():
+        return path.resolve()
     raise ZooError(unknown_name("zoo model", base, list()))
 
 
-def _sha256(path):
+def sha256(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_sums(folder, names=None):
-    """Compares files with their sums; all of them, or only `names`."""
-    for required in REQUIRED:
-        if not (folder / required).is_file():
-            raise ZooError(f"this entry is incomplete: {required} is missing. Received: {folder}")
-    for path in folder.rglob("*"):
-        if path.suffix in (".keras", ".pkl", ".pickle", ".h5"):
-            raise ZooError("an entry holds no .keras, .h5 or pickle file: those can run code when "
-                           f"they are read. Received: {path}")
-    sums = _json(folder / "sha256.json")
-    for name, expected in sums.items():
-        path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise ZooError(f"a file of the entry lies outside it. Received: {name!r}")
-        if names is not None and name not in names:
-            continue
-        found = _sha256(path) if path.is_file() else "no file"
-        if found != expected:
-            raise ZooError(f"{name} does not have its SHA-256 sum {expected[:12]}...; fetch the "
-                           f"entry again. Received: {found[:12]} in {folder}")
-    missing = set(names or ()) - set(sums)
-    if missing:
-        raise ZooError(f"there is no SHA-256 sum for {', '.join(sorted(missing))}. "
-                       f"Received: {folder}")
-
-
-def _json(path):
+def read_json(path):
     try:
-        return json.loads(path.read_text())
+        return json.loads(pathlib.Path(path).read_text())
     except (OSError, ValueError) as error:
         raise ZooError(f"this file is damaged ({error}). Received: {path}") from None
 
 
-def info(name):
-    """The card of an entry, as a dict."""
-    return _json(_find(name) / "card.json")
-
-
-def _whole(folder):
-    """The PretextModel of an entry, its sums checked."""
-    from keras_pretext.zoo import weights
-
-    _check_sums(folder, ("config.json", "weights.npz"))
-    model = weights.build(_json(folder / "config.json"))
-    weights.load(folder / "weights.npz", model)
-    return model
-
-
-def load(name, taps=None, pooling=None, head=False, trainable=False):
-    """A published model, ready to use.
-
-    Args:
-        name: "rotnet_nin", "rotnet_nin@1", the folder of an entry or a file in it.
-        taps: a tap name (the model gives a tensor), a list of names or None for all (a dict).
-        pooling: None for maps, "avg" or "max" for `(batch, channels)` vectors.
-        head: the whole PretextModel instead, with its pretext head, `.task` and `.backbone`.
-        trainable: False freezes every weight.
-
-    Returns:
-        a Keras model on RGB images, uint8 or float in 0..255, `(batch, height, width, 3)` of any
-        size; normalisation is part of it.
-
-    Raises:
-        ValueError: for an unknown name (with the nearest), a damaged or unsafe entry, an unknown
-            tap or pooling.
-    """
-    model = _whole(_find(name))
-    model.trainable = trainable
-    if head:
-        if taps is not None or pooling is not None:
-            raise ValueError("head=True gives the whole model; taps and pooling are for features. "
-                             f"Received: taps={taps!r}, pooling={pooling!r}")
-        return model
-    out = model.backbone.extractor(taps, pooling)
-    out.trainable = trainable
-    return out
-
-
-def _golden(model):
-    """Fixed noise-and-gradient pictures and the model's features on them."""
-    rng = np.random.default_rng(0)
-    size = model.task.image_size
-    ramp = np.linspace(0, 255, size)[None, :, None, None]
-    images = 0.6 * ramp + 0.4 * rng.integers(0, 256, (2, size, size, 3))
-    images = images.astype(np.uint8)
-    return images, _golden_outputs(model, images)
-
-
-def _golden_outputs(model, images):
-    import keras
-
-    features = model.backbone.extractor(pooling="avg")(images, training=False)
-    return {tap: keras.ops.convert_to_numpy(v) for tap, v in features.items()}
-
-
-def verify(name):
-    """Checks every sum, then repeats the golden pictures through the model and the SavedModel.
-
-    Returns:
-        dict: the largest difference found, and the files checked.
-
-    Raises:
-        ValueError: for a damaged entry or another answer.
-    """
-    folder = _find(name)
-    _check_sums(folder)
-    model = _whole(folder)
-    with np.load(folder / "golden.npz", allow_pickle=False) as file:
-        golden = {k: file[k] for k in file.files}
-    images = golden.pop("images")
-    worst = _compare(golden, _golden_outputs(model, images), folder)
-    if (folder / "saved_model").is_dir() and _has_tensorflow():
-        import tensorflow as tf
-
-        served = tf.saved_model.load(str(folder / "saved_model")).signatures["features"]
-        maps = served(images=tf.constant(images))
-        pooled = {k: np.asarray(v, np.float32).mean((1, 2)) for k, v in maps.items()}
-        worst = max(worst, _compare(golden, pooled, folder / "saved_model"))
-    return {"largest_difference": float(worst), "files": len(_json(folder / "sha256.json"))}
-
-
-def _has_tensorflow():
-    import importlib.util
-
-    return importlib.util.find_spec("tensorflow") is not None
-
-
-def _compare(golden, found, where):
-    worst = 0.0
-    for tap, expected in golden.items():
-        scale = max(1.0, float(np.abs(expected).max()))
-        worst = max(worst, float(np.abs(found[tap] - expected).max()) / scale)
-    if not worst <= _TOLERANCE * 10:
-        raise ZooError(f"the golden pictures give another answer (off by {worst:.2g} of the "
-                       f"features' scale). Received: {where}")
-    return worst
-
-
-def publish(model, name, root="zoo", card=None, run=None, version=None, saved_model=True):
-    """Writes an entry `<root>/<name>/<version>/`, beside, then renamed; verified before that.
-
-    Args:
-        model: a PretextModel.
-        name: of the entry.
-        root: the zoo's folder.
-        card: fields of the card: metrics, licence, limits, paper ...
-        run: the run folder that the model comes from, for the card's provenance.
-        version: integer; the next free one by default.
-        saved_model: also write the SavedModel (needs TensorFlow).
-
-    Returns:
-        the entry's folder, a pathlib.Path.
-    """
-    from keras_pretext.zoo import card as cards
-    from keras_pretext.zoo import weights
-
-    if not _NAME.fullmatch(name) or name.isdigit():
-        raise ZooError("a zoo name is lower-case letters, digits, '_', '-' and '.'. "
-                       f"Received: {name!r}")
-    shelf = pathlib.Path(root) / name
-    shelf.mkdir(parents=True, exist_ok=True)
-    taken = _versions(shelf)
-    version = version or (taken[-1] + 1 if taken else 1)
-    if version in taken:
-        raise ZooError(f"version {version} of {name} exists; versions are never overwritten. "
-                       f"Received: {version}")
-    draft = pathlib.Path(tempfile.mkdtemp(prefix=".draft", dir=shelf))
-    try:
-        config = weights.config_of(model)
-        _write_json(draft / "config.json", config)
-        weights.save(draft / "weights.npz", model)
-        stored = weights.build(config)  # what is measured is what is saved
-        weights.load(draft / "weights.npz", stored)
-        images, outputs = _golden(stored)
-        np.savez(draft / "golden.npz", images=images, **outputs)
-        full = {"name": name, "version": version, **config,
-                "taps": {t.name: {"channels": t.channels, "stride": t.stride}
-                         for t in stored.backbone.taps.values()},
-                "image_size": stored.task.image_size, "parameters": stored.count_params(),
-                **_provenance(run), **(card or {})}
-        _write_json(draft / "card.json", full)
-        (draft / "README.md").write_text(cards.render(full))
-        if saved_model:
-            from keras_pretext.serving.signatures import export
-
-            export(stored, draft / "saved_model")
-        sums = {str(p.relative_to(draft)): _sha256(p) for p in sorted(draft.rglob("*"))
-                if p.is_file()}
-        _write_json(draft / "sha256.json", sums)
-        verify(draft)
-        os.chmod(draft, 0o755)
-        os.rename(draft, shelf / str(version))
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return shelf / str(version)
-
-
-def _write_json(path, value):
+def write_json(path, value):
     path.write_text(json.dumps(value, indent=1, default=str) + "\n")
 
 
-def _provenance(run):
-    if run is None:
-        return {}
-    run = pathlib.Path(run)
-    manifest, metrics = _json(run / "manifest.json"), _json(run / "final" / "metrics.json")
-    return {"data": manifest["data"], "recipe": manifest["recipe"],
-            "command": manifest["command"], "versions": manifest["versions"],
-            "seed": manifest["recipe"]["seed"], "hardware": manifest["hardware"],
-            "images_seen": metrics["images_seen"], "wall_seconds": metrics["wall_seconds"],
-            "pretext": {k: v for k, v in metrics.items() if k.startswith("test_")}}
+def files_of(folder):
+    """Every file of an entry as a relative path, but for the sums themselves."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*")
+                  if not p.is_dir() and p != folder / "sha256.json")
+
+
+def check_sums(folder, names=None):
+    """Compares files with their SHA-256 sums: `names`, or all, and then none may lack a sum.
+
+    Raises:
+        ZooError: where a file is missing, differs, lies outside the entry or may hold code.
+    """
+    for required in REQUIRED:
+        if not (folder / required).is_file():
+            raise ZooError(f"this entry is incomplete: {required} is missing. Received: {folder}")
+    present = files_of(folder)
+    for name in present:
+        if name.endswith(_CAN_HOLD_CODE):
+            raise ZooError("an entry holds no Keras, HDF5 or pickle file: reading one can run its "
+                           f"code. Received: {folder / name}")
+    sums = read_json(folder / "sha256.json")
+    if not isinstance(sums, dict):
+        raise ZooError(f"sha256.json is a table of file and sum. Received: {type(sums).__name__}")
+    for name in names or sorted({*sums, *present}):
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ZooError(f"a file of the entry leads out of it. Received: {name!r} in {folder}")
+        if name not in sums:
+            raise ZooError(f"{name} has no SHA-256 sum; it does not belong to the entry. "
+                           f"Received: {folder}")
+        found = sha256(path) if path.is_file() else "no file"
+        if found != sums[name]:
+            raise ZooError(f"{name} does not have its SHA-256 sum {str(sums[name])[:12]}...: it "
+                           "was changed or cut short; fetch the entry again. "
+                           f"Received: {found[:12]} in {folder}")
+    return len(sums)
+
+
+def info(name):
+    """The card of an entry, as a dict; its sum is checked."""
+    folder = find(name)
+    check_sums(folder, ("card.json",))
+    return read_json(folder / "card.json")
+
+
+class Draft:
+    """A folder written beside its target and renamed to it when all went well, else removed."""
+
+    def __init__(self, target):
+        self.target = pathlib.Path(target)
+
+    def __enter__(self):
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix=".draft", dir=self.target.parent))
+        return self.path
+
+    def __exit__(self, error, *_):
+        try:
+            if error is None:
+                os.chmod(self.path, 0o755)
+                os.rename(self.path, self.target)
+        finally:
+            shutil.rmtree(self.path, ignore_errors=True)
+            if error is not None and not any(self.target.parent.iterdir()):
+                self.target.parent.rmdir()
 
 
 def bundle(names, out):
-    """Copies entries (checked) to a folder that is a zoo of its own, for hosts without one."""
+    """Copies entries, their sums checked, to a folder that is a zoo of its own.
+
+    $KERAS_PRETEXT_ZOO is set to that folder where the entries are used.
+
+    Args:
+        names: a name or a list of names, as for `load`.
+        out: the folder; entries that it has already stay as they are.
+
+    Returns:
+        `out` as a pathlib.Path.
+    """
+    names = [names] if isinstance(names, str | os.PathLike) else [*names]
+    folders = [find(name) for name in names]  # all are there before anything is written
+    for folder in folders:
+        check_sums(folder)
     out = pathlib.Path(out)
-    for name in names:
-        folder = _find(name)
-        _check_sums(folder)
-        target = out / info(name)["name"] / folder.name
-        if target.exists():
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = pathlib.Path(tempfile.mkdtemp(prefix=".draft", dir=target.parent))
-        shutil.copytree(folder, draft, dirs_exist_ok=True)
-        os.chmod(draft, 0o755)
-        os.rename(draft, target)
+    for folder in folders:
+        card = read_json(folder / "card.json")
+        check_name(card["name"])
+        target = out / card["name"] / str(int(card["version"]))
+        if not target.exists():
+            with Draft(target) as draft:
+                shutil.copytree(folder, draft, dirs_exist_ok=True)
     return out

@@ -1,48 +1,72 @@
 """Weights on disk: plain arrays by name, never a pickle and never code."""
 
+import contextlib
 import json
+import pathlib
 import zipfile
+import zlib
 
 import keras
 import numpy as np
 
+from keras_pretext.zoo.store import ZooError
 
-def arrays_of(model):
-    """`{"0000/<path>": array}` of a model's weights, in order."""
-    return {f"{k:04d}/{w.path}": keras.ops.convert_to_numpy(w)
-            for k, w in enumerate(model.weights)}
+
+@contextlib.contextmanager
+def float32():
+    """Models built inside compute in float32, whatever the global dtype policy."""
+    former = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(former)
 
 
 def save(path, model, dtype="float16"):
-    """Writes a model's weights, floats as `dtype` where they fit in it, to an `.npz`."""
+    """Writes a model's weights to an `.npz`, floats as `dtype` where they fit in it.
+
+    The names are `0000/<path>`, numbered in the order of `model.weights`.
+    """
     stored = {}
-    for name, value in arrays_of(model).items():
-        small = value.astype(dtype) if value.dtype == np.float32 else value
-        fits = np.isfinite(small).all() if small.dtype != value.dtype else True
-        stored[name] = small if fits else value
+    for k, weight in enumerate(model.weights):
+        value = keras.ops.convert_to_numpy(weight)
+        if value.dtype == np.float32:
+            with np.errstate(over="ignore"):
+                small = value.astype(dtype)
+            value = small if np.isfinite(small).all() else value
+        stored[f"{k:04d}/{weight.path}"] = value
     with open(path, "wb") as file:
         np.savez_compressed(file, **stored)
+
+
+def read_arrays(path):
+    """The arrays of an `.npz` by name; ZooError where it is damaged or holds objects."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, OSError, EOFError, AttributeError, KeyError, zipfile.BadZipFile,
+            zlib.error) as error:
+        raise ZooError(f"these arrays cannot be read, the file is cut short or no plain .npz "
+                       f"({error}). Received: {path}") from None
 
 
 def load(path, model):
     """Reads what `save` wrote into a model.
 
     Raises:
-        ValueError: where the file is damaged, holds objects, or is another model's.
+        ZooError: where the file is damaged, holds objects, or is another model's.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise ValueError(f"the weights cannot be read ({error}). Received: {path}") from None
+    stored = read_arrays(path)
     names, weights = sorted(stored), model.weights
     if len(names) != len(weights):
-        raise ValueError(f"these weights are of another model: {len(weights)} arrays are needed. "
-                         f"Received: {len(names)} in {path}")
+        raise ZooError(f"these weights are of another model: {len(weights)} arrays are needed. "
+                       f"Received: {len(names)} in {path}")
     for name, weight in zip(names, weights, strict=True):
         if stored[name].shape != tuple(weight.shape):
-            raise ValueError(f"these weights are of another model: {weight.path} is "
-                             f"{tuple(weight.shape)}. Received: {stored[name].shape} in {path}")
+            raise ZooError(f"these weights are of another model: {weight.path} is "
+                           f"{tuple(weight.shape)}. Received: {stored[name].shape} in {path}")
+    for name, weight in zip(names, weights, strict=True):
         weight.assign(stored[name].astype(keras.backend.standardize_dtype(weight.dtype)))
 
 
@@ -51,16 +75,81 @@ def config_of(model):
     from keras_pretext import backbones, tasks
 
     def named(registry, thing):
-        name = next(n for n in registry.names() if registry.get(n) is type(thing))
-        return {"name": name, "config": thing.get_config()}
+        for name in registry.names():
+            if registry.get(name) is type(thing):
+                return {"name": name, "config": thing.get_config()}
+        raise ZooError(f"only a registered {registry.kind} is published, so that it can be built "
+                       f"by name: {', '.join(registry.names())}. "
+                       f"Received: {type(thing).__name__}")
 
     return json.loads(json.dumps({"task": named(tasks.base.registry, model.task),
                                   "backbone": named(backbones.registry, model.backbone)}))
 
 
 def build(config):
-    """The PretextModel of `config_of`, with fresh weights, in float32."""
+    """The PretextModel of `config_of`, with fresh weights."""
     from keras_pretext import backbones, tasks
 
-    task = tasks.get(config["task"]["name"], **config["task"]["config"])
-    return task.attach(backbones.get(config["backbone"]["name"], **config["backbone"]["config"]))
+    try:
+        task, backbone = config["task"], config["backbone"]
+        task = tasks.get(task["name"], **task["config"])
+        backbone = backbones.get(backbone["name"], **backbone["config"])
+    except (KeyError, TypeError) as error:
+        raise ZooError("config.json holds a task and a backbone, each with name and config "
+                       f"({error}). Received: {str(config)[:200]}") from None
+    return task.attach(backbone)
+
+
+def read_keras(path):
+    """The PretextModel of a `.keras` file, if all it names is keras_pretext's.
+
+    Nothing that the file says is imported: its config may hold only this package's registered
+    classes and plain values. Lambda layers, functions and other modules are refused unread.
+    """
+    from keras_pretext import backbones, tasks  # noqa: F401  (registers the classes)
+
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ZooError(f"there is no such file. Received: {path}")
+    try:
+        with zipfile.ZipFile(path) as file:
+            config = json.loads(file.read("config.json"))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ZooError(f"this .keras file is damaged ({error}). Received: {path}") from None
+    if not isinstance(config, dict):
+        raise ZooError(f"this .keras file is damaged (no config). Received: {path}")
+    config.pop("compile_config", None)  # never read: the task brings loss and metrics
+    for kind in _classes(config):
+        if not kind.startswith("keras_pretext>") and kind != "__tuple__":
+            raise ZooError("this .keras file is not safe to read: only files that hold nothing "
+                           "but registered classes of keras_pretext are. "
+                           f"Received: {kind} in {path}")
+    if config.get("registered_name") != "keras_pretext>PretextModel":
+        raise ZooError("a .keras file in the zoo's sense holds a PretextModel. "
+                       f"Received: {config.get('registered_name')} in {path}")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # h5py and Keras raise what they like on damaged files
+        raise ZooError(f"this .keras file is damaged ({type(error).__name__}: {error}). "
+                       f"Received: {path}") from None
+
+
+def _classes(config):
+    """Every class that a Keras config would look up, `registered_name` or module and class."""
+    if isinstance(config, list):
+        for value in config:
+            yield from _classes(value)
+    elif isinstance(config, dict):
+        if "class_name" in config or "registered_name" in config or "module" in config:
+            registered = config.get("registered_name")
+            if registered and registered.startswith("keras_pretext>"):
+                # the module decides where Keras looks: it must be ours too
+                module = config.get("module") or "keras_pretext"
+                ours = module == "keras_pretext" or module.startswith("keras_pretext.")
+                yield registered if ours else f"{module}.{config.get('class_name')}"
+            elif config.get("class_name") == "__tuple__":
+                yield "__tuple__"
+            else:
+                yield f"{config.get('module')}.{config.get('class_name')}"
+        for value in config.values():
+            yield from _classes(value)

@@ -1,0 +1,246 @@
+"""Reading, checking and writing an entry: `load`, `verify`, `publish`."""
+
+import os
+import pathlib
+
+import numpy as np
+
+from keras_pretext.zoo import store
+from keras_pretext.zoo.store import ZooError
+
+# Largest difference of a golden answer, as a share of the largest value of its tap. Weights off
+# by one unit in float16's last place give about 1e-3, a wrong picture or network 1e-1 and more.
+TOLERANCE = 2e-3
+# What float16 weights may change; where they change more, float32 is written.
+_ROUNDING = 5e-3
+
+
+def load(name, taps=None, pooling=None, head=False, trainable=False):
+    """A published model, ready to use.
+
+    Args:
+        name: "rotnet_nin", "rotnet_nin@1", the folder of an entry or a file in it, or a
+            `.keras` file that training wrote.
+        taps: a tap name (the model gives a tensor), a list of names or None for all (a dict).
+        pooling: None for maps, "avg" or "max" for `(batch, channels)` vectors.
+        head: the pretext head's answer to each image instead (for RotNet: logits of the angles).
+            A task whose head reads several pictures at once gives its whole PretextModel.
+        trainable: False freezes every weight.
+
+    Returns:
+        a Keras model on RGB images, uint8 or float in 0..255, `(batch, height, width, 3)` of any
+        size; normalisation is part of it. It has `.backbone` and `.task`.
+
+    Raises:
+        ValueError: for an unknown name (with the nearest), a damaged or unsafe entry, an unknown
+            tap or pooling.
+    """
+    if head and (taps is not None or pooling is not None):
+        raise ValueError("head=True gives the head's answer; taps and pooling are for features. "
+                         f"Received: taps={taps!r}, pooling={pooling!r}")
+    model = _whole(name)
+    if head:
+        out = with_head(model) or model
+    else:
+        out = model.backbone.extractor(taps, pooling)
+    model.trainable = out.trainable = trainable
+    if out is not model:
+        # not tracked: an extractor's weights are those that its taps need
+        object.__setattr__(out, "backbone", model.backbone)
+        object.__setattr__(out, "task", model.task)
+    return out
+
+
+def _whole(name):
+    """The PretextModel of an entry, the sums of what is read checked."""
+    from keras_pretext.zoo import weights
+
+    if str(name).endswith(".keras"):
+        return weights.read_keras(name)
+    folder = store.find(name)
+    store.check_sums(folder, ("config.json", "weights.npz"))
+    model = weights.build(store.read_json(folder / "config.json"))
+    weights.load(folder / "weights.npz", model)
+    return model
+
+
+def with_head(model):
+    """A model from images of any size to the logits of a PretextModel; None where there is none.
+
+    It holds for heads that pool one tap of one picture and classify it.
+    """
+    import keras
+
+    named = {layer.name: layer for layer in model.layers}
+    if not {"pool", "logits"} <= set(named):
+        return None
+    tap = getattr(model.task, "tap", None) or [*model.backbone.taps][-1]
+    logits = named["logits"](named["pool"](model.backbone.output[tap]))
+    return keras.Model(model.backbone.input, logits, name=f"{model.name}_per_image")
+
+
+def golden_images(size):
+    """Two fixed uint8 pictures, a ramp with noise: `(2, size, size, 3)`."""
+    noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3))
+    ramp = np.linspace(0, 255, size)[:, None, None]
+    return (0.6 * ramp + 0.4 * noise).astype(np.uint8)
+
+
+def golden_answer(model, images):
+    """Every tap, averaged over its map, and the head's `logits` where it reads one picture."""
+    import keras
+
+    answer = model.backbone.extractor(pooling="avg")(images, training=False)
+    head = with_head(model)
+    if head is not None:
+        answer = {**answer, "logits": head(images, training=False)}
+    return {k: np.asarray(keras.ops.convert_to_numpy(v), np.float32) for k, v in answer.items()}
+
+
+def difference(expected, found):
+    """The largest difference of two answers, each as a share of the largest value expected."""
+    worst = []
+    for name, value in expected.items():
+        if name not in found or np.shape(found[name]) != value.shape:
+            return float("inf")
+        worst.append(np.abs(found[name] - value).max() / max(1e-6, np.abs(value).max()))
+    return float(np.max(worst)) if worst else float("inf")  # NaN stays NaN
+
+
+def verify(name):
+    """Checks every sum, then repeats the golden pictures through the model and the SavedModel.
+
+    Through the SavedModel they go three times: as arrays to `features` and `images`, and as PNG
+    files to `serving_default`.
+
+    Returns:
+        dict: `largest_difference` (share of a tap's largest value), `files` checked, and the
+        `signatures` that answered.
+
+    Raises:
+        ValueError: for a damaged entry or another answer.
+    """
+    from keras_pretext.zoo import weights
+
+    folder = store.find(name)
+    files = store.check_sums(folder)
+    golden = weights.read_arrays(folder / "golden.npz")
+    images = golden.pop("images", None)
+    if images is None or not golden:
+        raise ZooError(f"golden.npz holds `images` and an answer. Received: {sorted(golden)}")
+    tolerance = store.read_json(folder / "card.json").get("golden_tolerance", TOLERANCE)
+    with weights.float32():
+        answers = {"model": golden_answer(_whole(folder), images)}
+    if (folder / "saved_model").is_dir() and _has_tensorflow():
+        from keras_pretext.serving.signatures import ask
+
+        answers.update(ask(folder / "saved_model", images))
+    worst = 0.0
+    for by, answer in answers.items():
+        expected = golden if by == "model" else {k: v for k, v in golden.items() if k != "logits"}
+        off = difference(expected, answer)
+        if not off <= tolerance:
+            raise ZooError(f"the golden pictures give another answer by the {by}: off by {off:.2g} "
+                           f"of the largest feature, {tolerance:g} is allowed. Received: {folder}")
+        worst = max(worst, off)
+    return {"largest_difference": worst, "files": files,
+            "signatures": sorted(k for k in answers if k != "model")}
+
+
+def _has_tensorflow():
+    import importlib.util
+
+    return importlib.util.find_spec("tensorflow") is not None
+
+
+def publish(model, name, root="zoo", card=None, run=None, version=None, image_size=None,
+            saved_model=True):
+    """Writes an entry `<root>/<name>/<version>/`: beside, verified there, then renamed.
+
+    Weights are written as float16, or as float32 where the golden answers tell them apart.
+
+    Args:
+        model: a PretextModel, or the folder of a finished run.
+        name: of the entry.
+        root: the zoo's folder.
+        card: fields of the card: metrics, paper, licence, limits ... (`card.Card`).
+        run: the run folder that the model comes from, for the card's provenance.
+        version: integer; the next free one by default. Versions are never overwritten.
+        image_size: side in pixels at which encoded pictures are served; the task's by default.
+        saved_model: also write the SavedModel (needs TensorFlow).
+
+    Returns:
+        the entry's folder, a pathlib.Path.
+    """
+    from keras_pretext.zoo import card as cards
+    from keras_pretext.zoo import weights
+
+    store.check_name(name)
+    if isinstance(model, str | os.PathLike):
+        from keras_pretext.training import load_run
+
+        run, model = run or model, load_run(model)
+    for attribute in ("task", "backbone"):
+        if not hasattr(model, attribute):
+            raise ZooError("what is published is a PretextModel (task.attach(backbone)) or a run "
+                           f"folder. Received: {type(model).__name__}")
+    shelf = pathlib.Path(root) / name
+    taken = store.versions(shelf) if shelf.is_dir() else []
+    version = (taken[-1] + 1 if taken else 1) if version is None else version
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ZooError(f"a version is an integer from 1 on. Received: {version!r}")
+    if version in taken:
+        raise ZooError(f"{name} has that version, and versions are never overwritten; the next is "
+                       f"{taken[-1] + 1}. Received: {version}")
+    config = weights.config_of(model)
+    size = image_size or model.task.image_size
+    fields = {**_provenance(run), **(card or {})}
+    cards.check(fields)  # before anything is computed or written
+
+    with store.Draft(shelf / str(version)) as draft, weights.float32():
+        store.write_json(draft / "config.json", config)
+        images = golden_images(size)
+        exact = weights.build(config)
+        exact.set_weights(model.get_weights())
+        for dtype in ("float16", "float32"):
+            weights.save(draft / "weights.npz", exact, dtype)
+            stored = weights.build(config)  # what is measured is what is saved
+            weights.load(draft / "weights.npz", stored)
+            answer = golden_answer(stored, images)
+            change = difference(golden_answer(exact, images), answer)
+            if change <= _ROUNDING:
+                break
+        else:
+            raise ZooError("the model read back from disk gives another answer; are its features "
+                           f"finite? Received: a difference of {change:.2g}")
+        np.savez_compressed(draft / "golden.npz", images=images, **answer)
+        full = cards.Card(**{
+            "name": name, "version": version, **config, "image_size": size,
+            "taps": {t.name: {"channels": t.channels, "stride": t.stride}
+                     for t in stored.backbone.taps.values()},
+            "parameters": stored.count_params(), "golden_tolerance": TOLERANCE,
+            "storage": {"dtype": dtype, "largest_change": change}, **fields})
+        store.write_json(draft / "card.json", full.to_dict())
+        (draft / "README.md").write_text(cards.render(full.to_dict()))
+        if saved_model:
+            from keras_pretext.serving.signatures import export
+
+            export(stored, draft / "saved_model", size)
+        store.write_json(draft / "sha256.json", {
+            file: store.sha256(draft / file) for file in store.files_of(draft)})
+        verify(draft)
+    return shelf / str(version)
+
+
+def _provenance(run):
+    """The card's fields that a run folder knows."""
+    if run is None:
+        return {}
+    run = pathlib.Path(run)
+    manifest = store.read_json(run / "manifest.json")
+    metrics = store.read_json(run / "final" / "metrics.json")
+    return {"data": manifest["data"], "recipe": manifest["recipe"],
+            "command": manifest["command"], "versions": manifest["versions"],
+            "seed": manifest["recipe"]["seed"], "hardware": manifest["hardware"],
+            "images_seen": metrics["images_seen"], "wall_seconds": metrics["wall_seconds"],
+            "pretext": {k: v for k, v in metrics.items() if k.startswith("test_")}}

@@ -1,0 +1,159 @@
+import errno
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_pretext import evaluation
+from keras_pretext.data.arrays import ArraySource
+
+module = sys.modules["keras_pretext.evaluation.features"]
+
+
+def expected(backbone, images, tap):
+    out = backbone(images, training=False)[tap]
+    return keras.ops.convert_to_numpy(out).astype("float16")
+
+
+def files(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_features_are_the_taps_in_evaluation_mode(backbone, train):
+    images, _ = train.arrays()
+    out = evaluation.features(backbone, train, batch_size=50)  # 120: the last batch is smaller
+    assert list(out) == ["low", "high"]
+    for tap, values in out.items():
+        assert values.dtype == np.float16 and isinstance(values, np.memmap)
+        np.testing.assert_allclose(values, expected(backbone, images, tap), rtol=2e-3, atol=2e-3)
+    training = keras.ops.convert_to_numpy(backbone(images, training=True)["high"])
+    assert np.abs(np.asarray(out["high"], np.float32) - training).max() > 0.05
+
+
+def test_flip_is_the_feature_of_the_mirrored_picture(backbone, train):
+    images, _ = train.arrays()
+    out = evaluation.features(backbone, train, "high", flip=True)["high"]
+    np.testing.assert_allclose(out, expected(backbone, images[:, :, ::-1], "high"), atol=2e-3)
+    assert not np.array_equal(out, evaluation.features(backbone, train, "high")["high"])
+
+
+def test_average_and_adaptive_pooling(backbone, train):
+    images, _ = train.arrays()
+    maps = keras.ops.convert_to_numpy(backbone(images, training=False)["high"])
+    out = evaluation.features(backbone, train, "high", pooling="avg")["high"]
+    np.testing.assert_allclose(out, maps.mean((1, 2)), atol=2e-3)
+    wide = module.pooled_size(64, 4)
+    big = ArraySource(np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3)).astype("uint8"))
+    out = evaluation.features(backbone, big, "low", pooling="adaptive")["low"]
+    assert wide == 48 and out.shape == (3, 48, 48, 4)
+
+
+def test_all_taps_and_views_take_one_pass_and_the_second_time_none(backbone, train, monkeypatch):
+    passes, true = [], module.batches
+    monkeypatch.setattr(module, "batches", lambda *a: passes.append(1) or true(*a))
+    first = module.feature_views(backbone, train)
+    assert len(first) == 2 and len(passes) == 1
+    again = evaluation.features(backbone, train, "high", flip=True)
+    assert len(passes) == 1
+    np.testing.assert_array_equal(again["high"], first[1]["high"])
+    evaluation.features(backbone, train, "high", pooling="avg")
+    assert len(passes) == 2
+
+
+def test_the_key_tells_weights_data_and_precision_apart_but_not_names(backbone, train, test, cache):
+    evaluation.features(backbone, train, "high")
+    assert len(files(cache)) == 1
+    twin = type(backbone)(name="other")
+    twin.set_weights(backbone.get_weights())
+    evaluation.features(twin, train, "high")
+    assert len(files(cache)) == 1
+    evaluation.features(backbone, test, "high")
+    evaluation.features(backbone, train, "high", dtype="mixed_bfloat16")
+    assert len(files(cache)) == 3
+    backbone.trainable_variables[0].assign(backbone.trainable_variables[0] + 1)
+    evaluation.features(backbone, train, "high")
+    assert len(files(cache)) == 4
+
+
+def test_bfloat16_pass_is_close(backbone, train):
+    exact = np.asarray(evaluation.features(backbone, train, "high")["high"], np.float32)
+    rough = np.asarray(evaluation.features(backbone, train, "high", dtype="mixed_bfloat16")["high"],
+                       np.float32)
+    error = np.abs(rough - exact).mean() / np.abs(exact).mean()
+    assert 0 < error < 0.02
+    assert {layer.dtype_policy.name for layer in backbone.layers} == {"float32"}
+
+
+def test_without_cache_nothing_stays(backbone, train, cache):
+    images, _ = train.arrays()
+    out = evaluation.features(backbone, train, "high", cache=False)["high"]
+    np.testing.assert_allclose(out, expected(backbone, images, "high"), atol=2e-3)
+    assert not files(cache)
+
+
+def test_a_pass_that_fails_leaves_nothing(backbone, train, cache, monkeypatch):
+    def broken(source, *arguments):
+        yield source.arrays()[0][:50]
+        raise RuntimeError("cable pulled")
+
+    monkeypatch.setattr(module, "batches", broken)
+    with pytest.raises(RuntimeError, match="cable pulled"):
+        evaluation.features(backbone, train)
+    assert not files(cache)
+
+
+def test_missing_pictures_are_noticed(backbone, train, cache, monkeypatch):
+    monkeypatch.setattr(module, "batches", lambda source, *a: [source.arrays()[0][:50]])
+    with pytest.raises(ValueError, match="120. Received: 50"):
+        evaluation.features(backbone, train)
+    assert not files(cache)
+
+
+def test_full_disk_names_the_folder(backbone, train, cache, monkeypatch):
+    def full(source, *arguments):
+        yield source.arrays()[0][:50]
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "batches", full)
+    with pytest.raises(OSError, match="KERAS_PRETEXT_CACHE.*Received: .*cache"):
+        evaluation.features(backbone, train)
+    assert not files(cache)
+
+
+def test_unwritable_cache_is_named(backbone, train, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KERAS_PRETEXT_CACHE", str(tmp_path / "file"))
+    with pytest.raises(OSError, match="KERAS_PRETEXT_CACHE"):
+        evaluation.features(backbone, train)
+
+
+def test_broken_weights_are_noticed(backbone, train):
+    backbone.trainable_variables[0].assign(backbone.trainable_variables[0] * np.nan)
+    with pytest.raises(ValueError, match="not finite.*Received: tiny"):
+        evaluation.features(backbone, train)
+
+
+def test_large_values_are_cut_at_the_range_of_float16(backbone, train):
+    backbone.trainable_variables[0].assign(backbone.trainable_variables[0] * 1e6)
+    values = evaluation.features(backbone, train, "low")["low"]
+    assert values.max() == 65504 and np.isfinite(values).all()
+
+
+def test_pictures_of_another_size_are_framed(backbone, rng):
+    images = rng.integers(0, 255, (6, 10, 16, 3)).astype("uint8")
+    source = ArraySource(images)
+    out = evaluation.features(backbone, source, "low", image_size=10)["low"]
+    np.testing.assert_allclose(out, expected(backbone, images[:, :, 3:13], "low"), atol=5e-3)
+    np.testing.assert_array_equal(module.pictures(source, 10), images[:, :, 3:13])
+
+
+def test_bad_requests(backbone, train):
+    with pytest.raises(ValueError, match="unknown tap of tiny.*'high'.*Received: 'hihg'"):
+        evaluation.features(backbone, train, "hihg")
+    with pytest.raises(ValueError, match="no tap.*low, high"):
+        evaluation.features(backbone, train, [])
+    with pytest.raises(ValueError, match="pooling.*Received: 'max'"):
+        evaluation.features(backbone, train, pooling="max")
+    with pytest.raises(ValueError, match="Received: Sequential"):
+        evaluation.features(keras.Sequential(), train)

@@ -1,0 +1,39 @@
+"""Every recipe is a value that says the paper's number, ours, the cost and the command."""
+
+import pathlib
+import runpy
+
+import pytest
+
+from keras_pretext import backbones, tasks
+from keras_pretext.training import Recipe, load_recipe
+from keras_pretext.training.schedules import OneCycle, build
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RECIPES = sorted((ROOT / "recipes").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_recipe_files(path):
+    recipe = load_recipe(path)
+    text = runpy.run_path(str(path))["__doc__"]
+    for word in ("Paper:", "Ours:", "Cost:", f"Command: keras-pretext pretrain "
+                                             f"{path.relative_to(ROOT)}"):
+        assert word in text
+    task = recipe.build_task()
+    assert task.name in tasks.list() and recipe.backbone[0] in backbones.list()
+    assert Recipe.from_dict(recipe.to_dict()).fingerprint() == recipe.fingerprint()
+    build(recipe.schedule, recipe.learning_rate, 100, recipe.epochs)
+
+
+def test_the_papers_learning_rates():
+    rate = build({"kind": "steps", "epochs": [30, 60, 80], "factor": 0.2}, 0.1, 10, 100)
+    for epoch, expected in ((0, 0.1), (29.9, 0.1), (30, 0.02), (60, 0.004), (80, 0.0008)):
+        assert float(rate(round(epoch * 10))) == pytest.approx(expected)
+
+
+def test_one_cycle_rises_to_the_peak_and_ends_near_zero():
+    rate = OneCycle(0.2, 1000, 0.1)
+    values = [float(rate(k)) for k in range(1000)]
+    assert max(values) == pytest.approx(0.2, rel=0.02) and 90 <= values.index(max(values)) <= 101
+    assert values[0] < 0.01 and values[-1] < 1e-5

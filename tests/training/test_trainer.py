@@ -1,0 +1,125 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from keras_pretext.training import Recipe, Trainer, load_recipe, load_run, train
+from keras_pretext.training.health import Health, NotFinite
+
+
+def small(npz, **fields):
+    return Recipe(name="small", task="rotation", backbone=("network_in_network", {"blocks": 2}),
+                  data=f"npz:{npz}", test_split=None, **{
+                      "epochs": 2, "batch_size": 16, "learning_rate": 0.02,
+                      "checkpoint_steps": 2, **fields})
+
+
+def final_weights(out):
+    return [np.asarray(w) for w in load_run(out).weights]
+
+
+def test_it_learns_and_writes_a_whole_run(npz, tmp_path):
+    out = tmp_path / "run"
+    row = train(small(npz, epochs=6), out, progress=False)
+    assert row["loss"] < 0.7 * np.log(4)
+    assert json.loads((out / "manifest.json").read_text())["data"]["num_examples"] == 96
+    assert load_recipe(out).fingerprint() == small(npz, epochs=6).fingerprint()
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == 36 and "learning: loss" in rows[-2]["health"]
+    model = load_run(out)
+    assert model.task.name == "rotation" and list(model.backbone.taps) == ["block1", "block2"]
+
+
+def test_stopping_anywhere_and_resuming_gives_the_same_weights_to_the_bit(npz, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(small(npz), whole, progress=False)
+    for steps in (3, 4, None):  # also in the middle of an epoch
+        train(small(npz), parts, progress=False, max_steps=steps)
+    for a, b in zip(final_weights(whole), final_weights(parts), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_kill_dash_nine_and_restart_gives_the_same_weights_to_the_bit(npz, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    recipe = small(npz, epochs=8)
+    train(recipe, whole, progress=False)
+    code = (f"import json, sys\nfrom keras_pretext.training import Recipe, train\n"
+            f"fields = json.loads({json.dumps(json.dumps(recipe.to_dict()))})\n"
+            f"train(Recipe.from_dict(fields), {str(killed)!r}, progress=False)\n")
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    log, deadline = killed / "checkpoints", time.time() + 120
+    while len(list(log.glob("step-*.npz"))) < 2 and time.time() < deadline:
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / "final").exists()
+    train(recipe, killed, progress=False)
+    for a, b in zip(final_weights(whole), final_weights(killed), strict=True):
+        np.testing.assert_array_equal(a, b)
+    steps = [json.loads(line)["step"] for line in (killed / "metrics.jsonl").read_text()
+             .splitlines()]
+    assert steps == sorted(steps)
+
+
+def test_a_half_written_checkpoint_is_passed_over(npz, tmp_path):
+    train(small(npz), tmp_path, progress=False, max_steps=4)
+    newest = sorted((tmp_path / "checkpoints").glob("*.npz"))[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert Trainer(small(npz), tmp_path, progress=False).step == 2
+
+
+def test_a_run_of_another_recipe_is_refused(npz, tmp_path):
+    train(small(npz), tmp_path, progress=False, max_steps=1)
+    with pytest.raises(ValueError, match="another recipe.*differs in learning_rate"):
+        train(small(npz, learning_rate=0.5), tmp_path, progress=False)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_batch(npz, tmp_path):
+    with pytest.raises(NotFinite, match="lower learning rate"):
+        train(small(npz, learning_rate=1e20), tmp_path, progress=False)
+    with np.load(tmp_path / "not_finite.npz") as file:
+        assert file["tensor0"].shape == (16, 4, 32, 32, 3) and file["index"].shape == (16,)
+
+
+def test_xla_and_determinism_exclude_each_other(npz, tmp_path):
+    with pytest.raises(ValueError, match="deterministic=False"):
+        Trainer(small(npz), tmp_path, xla=True)
+
+
+def test_an_unwritable_folder_is_refused_before_any_work(npz, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="cannot be written"):
+        Trainer(small(npz), tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize("fields, message", [
+    ({"batch_size": 200}, "use at most 96"),
+    ({"task": "rotatoin"}, "Did you mean 'rotation'"),
+    ({"backbone": "alexnett"}, "Did you mean 'alexnet'"),
+    ({"data": "npz:/nowhere.npz"}, "no such .npz"),
+    ({"schedule": {"kind": "one-cycle"}}, "Did you mean 'one_cycle'"),
+    ({"precision": "float16"}, "mixed_bfloat16"),
+    ({"batchsize": 3}, "Did you mean 'batch_size'"),
+])
+def test_bad_recipes_give_one_clear_error(npz, tmp_path, fields, message):
+    with pytest.raises(ValueError, match=message):
+        Trainer(small(npz).replace(**fields), tmp_path)
+
+
+def test_the_health_line_names_what_is_wrong():
+    def after(losses, images=1000):
+        health = Health({"loss": 1.386, "accuracy": 0.25})
+        for loss in losses:
+            health.update({"loss": loss}, images)
+        return health.line()
+
+    assert after([1.4] * 5).startswith("at chance")
+    assert "still at chance" in after([1.39] * 30) and "30000 images" in after([1.39] * 30)
+    assert after([0.6] * 50).startswith("learning")
+    assert after([0.6] * 50 + [1.39] * 200).startswith("collapsed")

@@ -1,0 +1,58 @@
+"""The same recipe where TensorFlow is hidden and Keras runs on JAX."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+pytest.importorskip("jax")
+
+_SCRIPT = """
+import importlib.abc, importlib.util, sys
+
+class Hidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "tensorflow_datasets"):
+            raise ModuleNotFoundError(f"No module named {name!r} (hidden)", name=name)
+
+sys.meta_path.insert(0, Hidden())
+import numpy as np
+from keras_pretext.training import Recipe, train, load_run
+npz, out, steps = sys.argv[1:4]
+recipe = Recipe(name="arrays", task="rotation", backbone=("network_in_network", {"blocks": 2}),
+                data="npz:" + npz, test_split=None, epochs=2, batch_size=16, learning_rate=0.02,
+                checkpoint_steps=2)
+row = train(recipe, out, progress=False, max_steps=int(steps) or None)
+if not int(steps):
+    model = load_run(out)
+    images = np.load(npz)["images"][:4]
+    x = np.stack([np.rot90(images, k, (1, 2)) for k in range(4)], 1)
+    np.savez(out + "/answer.npz", x=x, y=np.asarray(model(x)), loss=row["loss"],
+             w=np.concatenate([np.asarray(w).ravel() for w in model.weights]))
+assert "tensorflow" not in sys.modules
+"""
+
+
+def test_a_recipe_trains_on_jax_and_its_weights_load_on_tensorflow(tmp_path, npz):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(_SCRIPT))
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+
+    def run(out, steps):
+        subprocess.run([sys.executable, script, npz, tmp_path / out, str(steps)], check=True,
+                       env=environment, timeout=400)
+
+    run("whole", 0)
+    run("parts", 5)
+    run("parts", 0)
+    whole, parts = (np.load(tmp_path / p / "answer.npz") for p in ("whole", "parts"))
+    np.testing.assert_array_equal(whole["w"], parts["w"])  # resume is exact here too
+    assert whole["loss"] < 1.386
+
+    from keras_pretext.training import load_run
+
+    ours = np.asarray(load_run(tmp_path / "whole")(whole["x"]))
+    np.testing.assert_allclose(ours, whole["y"], atol=2e-4, rtol=1e-3)

@@ -1,0 +1,282 @@
+"""Publish, load and verify: what is read back is what was written, and self-checks bite."""
+
+import json
+import os
+import shutil
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from keras_pretext import zoo
+from keras_pretext.zoo import entry as entries
+from keras_pretext.zoo import store, weights
+
+
+def rewrite(folder, name, change):
+    """Changes the arrays of an `.npz` of an entry and its sum, as a careless publisher would."""
+    with np.load(folder / name) as file:
+        arrays = {k: file[k] for k in file.files}
+    change(arrays)
+    np.savez(folder / name, **arrays)
+    resum(folder, name)
+
+
+def resum(folder, name):
+    sums = json.loads((folder / "sha256.json").read_text())
+    sums[name] = store.sha256(folder / name)
+    (folder / "sha256.json").write_text(json.dumps(sums))
+
+
+def test_loaded_features_are_the_models(entry, model, rng):
+    images = rng.integers(0, 256, (3, 40, 52, 3)).astype("uint8")
+    expected = model.backbone(images, training=False)
+    found = zoo.load("tiny_rotnet")(images)
+    assert set(found) == {"block1", "block2", "block3"}
+    for tap, value in found.items():
+        want = np.asarray(expected[tap])
+        assert value.shape == want.shape
+        assert np.abs(value - want).max() < 2e-3 * np.abs(want).max()
+    one = zoo.load("tiny_rotnet", taps="block2", pooling="avg")(images.astype("float32"))
+    np.testing.assert_allclose(one, np.asarray(found["block2"]).mean((1, 2)), rtol=1e-4, atol=1e-5)
+    two = zoo.load("tiny_rotnet", taps=["block1", "block2"], pooling="max")(images)
+    np.testing.assert_allclose(two["block1"], np.asarray(found["block1"]).max((1, 2)), rtol=1e-5)
+
+
+def test_the_head_answers_each_image_as_the_pretext_model_does(entry, model, rng):
+    pictures = rng.integers(0, 256, (2, 4, 32, 32, 3)).astype("uint8")
+    head = zoo.load("tiny_rotnet", head=True)
+    logits = np.asarray(head(pictures.reshape(8, 32, 32, 3))).reshape(2, 4, 4)
+    np.testing.assert_allclose(logits, model(pictures, training=False), rtol=0.02, atol=0.02)
+    assert head(np.zeros((1, 47, 61, 3), "uint8")).shape == (1, 4)
+    assert head.task == model.task and head.backbone.blocks == 3
+
+
+def test_trainable(entry):
+    frozen = zoo.load("tiny_rotnet", taps="block1")
+    assert not frozen.trainable_weights
+    open_ = zoo.load("tiny_rotnet", taps="block1", trainable=True)
+    assert len(open_.trainable_weights) == 9  # three of kernel, gamma and beta: no later block's
+    assert open_.backbone.taps["block1"].channels == 96
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"taps": "blok2"}, r"unknown tap.*Did you mean 'block2'"),
+    ({"pooling": "mean"}, r"pooling is None, 'avg' or 'max'. Received: 'mean'"),
+    ({"taps": "block2", "head": True}, r"head=True gives the head's answer.*Received: taps='bl"),
+])
+def test_bad_options(entry, options, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.load("tiny_rotnet", **options)
+
+
+def test_verify_repeats_the_golden_pictures(entry):
+    report = zoo.verify("tiny_rotnet")
+    assert report["signatures"] == ["features", "images", "serving_default"]
+    assert report["files"] == 9 and report["largest_difference"] < 1e-4
+    with np.load(entry / "golden.npz") as golden:
+        assert golden["images"].shape == (2, 32, 32, 3) and golden["images"].dtype == np.uint8
+        assert set(golden.files) == {"images", "block1", "block2", "block3", "logits"}
+
+
+def test_verify_holds_under_another_dtype_policy(entry):
+    former = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        assert zoo.verify("tiny_rotnet")["largest_difference"] < 1e-4
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy(former)
+
+
+@pytest.mark.parametrize("factor", [1.01, np.nan])
+def test_verify_finds_another_answer(entry, factor):
+    def change(arrays):
+        arrays["block2"] = arrays["block2"] * np.float32(factor)
+
+    rewrite(entry, "golden.npz", change)
+    with pytest.raises(store.ZooError, match="golden pictures give another answer by the model"):
+        zoo.verify("tiny_rotnet")
+
+
+def test_verify_finds_other_weights_in_the_saved_model(entry):
+    """Weights and golden answers of another seed: only the SavedModel still tells the old one."""
+    from tests.zoo.conftest import tiny_model
+
+    other = tiny_model(seed=1)
+    weights.save(entry / "weights.npz", other)
+    weights.load(entry / "weights.npz", other)
+    images = entries.golden_images(32)
+    np.savez(entry / "golden.npz", images=images, **entries.golden_answer(other, images))
+    resum(entry, "weights.npz")
+    resum(entry, "golden.npz")
+    with pytest.raises(store.ZooError, match="another answer by the features"):
+        zoo.verify("tiny_rotnet")
+
+
+def test_publish_names_the_next_version_and_never_overwrites(entry, model):
+    root = entry.parents[1]
+    before = {p: p.read_bytes() for p in entry.rglob("*") if p.is_file()}
+    second = zoo.publish(model, "tiny_rotnet", root=root, saved_model=False)
+    assert second == root / "tiny_rotnet" / "2"
+    assert zoo.info("tiny_rotnet")["version"] == 2
+    for version, message in ((1, "never overwritten; the next is 3. Received: 1"),
+                             (0, "integer from 1 on. Received: 0"), ("3", "Received: '3'")):
+        with pytest.raises(store.ZooError, match=message):
+            zoo.publish(model, "tiny_rotnet", root=root, version=version)
+    assert before == {p: p.read_bytes() for p in entry.rglob("*") if p.is_file()}
+    assert sorted(os.listdir(root / "tiny_rotnet")) == ["1", "2"]
+
+
+def test_a_loaded_entry_published_again_has_the_same_weights(entry, tmp_path):
+    again = zoo.publish(entries._whole("tiny_rotnet"), "again", root=tmp_path, saved_model=False)
+    first, second = (weights.read_arrays(f / "weights.npz") for f in (entry, again))
+    for (_, a), (_, b) in zip(sorted(first.items()), sorted(second.items()), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert zoo.info(again)["storage"] == {"dtype": "float16", "largest_change": 0.0}
+
+
+@pytest.mark.parametrize(("name", "card", "message"), [
+    ("../x", {}, "a zoo name is"), ("Name", {}, "a zoo name is"), ("12", {}, "a zoo name is"),
+    ("x", {"license": "MIT"}, "unknown field of a zoo card. Did you mean 'licence'"),
+    ("x", {"metrics": [{"protocol": "p", "taps": {"block1": {}}}]}, "a metric of a card is"),
+    ("x", {"paper": {"p": 75.0}}, "a paper's row is"),
+])
+def test_publish_refuses_before_writing(model, tmp_path, name, card, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.publish(model, name, root=tmp_path / "zoo", card=card)
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_publish_takes_a_pretext_model_only(model, tmp_path):
+    with pytest.raises(store.ZooError, match="is a PretextModel.*Received: NetworkInNetwork"):
+        zoo.publish(model.backbone, "x", root=tmp_path / "zoo")
+
+
+def test_a_publish_that_fails_leaves_nothing(model, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("keras_pretext.serving.signatures.export", full)
+    with pytest.raises(OSError, match="No space left"):
+        zoo.publish(model, "x", root=tmp_path / "zoo")
+    assert not (tmp_path / "zoo" / "x").exists()
+
+
+def test_a_model_that_answers_nan_is_not_published(tmp_path):
+    from tests.zoo.conftest import tiny_model
+
+    broken = tiny_model()
+    broken.backbone.get_layer("block1_conv1").kernel.assign(
+        np.full(broken.backbone.get_layer("block1_conv1").kernel.shape, np.nan))
+    with pytest.raises(store.ZooError, match="are its features finite"):
+        zoo.publish(broken, "x", root=tmp_path / "zoo")
+    assert not (tmp_path / "zoo" / "x").exists()
+
+
+def test_float32_is_written_where_float16_changes_the_answer(tmp_path):
+    from tests.zoo.conftest import tiny_model
+
+    small = tiny_model()
+    layer = small.backbone.get_layer("block1_conv1")
+    layer.kernel.assign(layer.kernel * 1e-7)  # below float16's smallest; batch norm blows it up
+    norm = small.backbone.get_layer("block1_bn1")
+    norm.gamma.assign(norm.gamma * 1e7)
+    norm.moving_mean.assign(norm.moving_mean * 1e-7)
+    folder = zoo.publish(small, "x", root=tmp_path, saved_model=False)
+    assert zoo.info(folder)["storage"]["dtype"] == "float32"
+    images = entries.golden_images(32)
+    assert entries.difference(entries.golden_answer(small, images),
+                              entries.golden_answer(entries._whole(folder), images)) < 1e-5
+
+
+def test_an_array_with_objects_is_refused_unread(entry, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "sprung"),)
+
+    np.savez(entry / "weights.npz", x=np.array([Trap()], dtype=object))
+    resum(entry, "weights.npz")
+    with pytest.raises(store.ZooError, match="cannot be read.*Received"):
+        zoo.load("tiny_rotnet")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_cut_npz_with_a_fresh_sum_is_one_clear_error(entry):
+    with open(entry / "weights.npz", "rb+") as file:
+        file.truncate(100_000)
+    resum(entry, "weights.npz")
+    with pytest.raises(store.ZooError, match="cannot be read, the file is cut short"):
+        zoo.load("tiny_rotnet")
+
+
+def test_weights_of_another_model_are_refused(entry):
+    def drop(arrays):
+        arrays.pop(sorted(arrays)[0])
+
+    rewrite(entry, "weights.npz", drop)
+    with pytest.raises(store.ZooError, match="of another model.*Received: "):
+        zoo.load("tiny_rotnet")
+
+
+def test_a_config_of_unknown_names_is_refused(entry):
+    config = json.loads((entry / "config.json").read_text())
+    config["backbone"]["name"] = "os.system"
+    (entry / "config.json").write_text(json.dumps(config))
+    resum(entry, "config.json")
+    with pytest.raises(ValueError, match="unknown backbone.*Received: 'os.system'"):
+        zoo.load("tiny_rotnet")
+
+
+def test_a_keras_file_of_ours_loads(model, tmp_path, rng):
+    model.save(tmp_path / "model.keras")
+    images = rng.integers(0, 256, (2, 32, 32, 3)).astype("uint8")
+    found = zoo.load(tmp_path / "model.keras", taps="block3")(images)
+    np.testing.assert_allclose(found, model.backbone(images, training=False)["block3"], rtol=1e-4,
+                               atol=1e-5)
+
+
+def test_an_unsafe_keras_file_is_refused_unread(tmp_path):
+    inputs = keras.Input((2,))
+    unsafe = keras.Model(inputs, keras.layers.Lambda(lambda x: x)(inputs))
+    unsafe.save(tmp_path / "lambda.keras")
+    with pytest.raises(store.ZooError, match="not safe to read.*Received: "):
+        zoo.load(tmp_path / "lambda.keras")
+
+
+@pytest.mark.parametrize("smuggled", [
+    {"module": "os", "class_name": "system", "registered_name": None, "config": {}},
+    {"module": "os", "class_name": "system", "registered_name": "keras_pretext>X", "config": {}},
+    {"class_name": "__lambda__", "config": {"value": "code"}},
+    {"class_name": "function", "module": "builtins", "config": "eval"},
+])
+def test_a_keras_file_that_names_other_code_is_refused(model, tmp_path, smuggled):
+    model.save(tmp_path / "good.keras")
+    with (zipfile.ZipFile(tmp_path / "good.keras") as good,
+          zipfile.ZipFile(tmp_path / "bad.keras", "w") as bad):
+        for name in good.namelist():
+            content = good.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                config["config"]["backbone"]["config"]["mean"] = smuggled
+                content = json.dumps(config)
+            bad.writestr(name, content)
+    with pytest.raises(store.ZooError, match="not safe to read"):
+        zoo.load(tmp_path / "bad.keras")
+
+
+def test_damaged_keras_files_are_one_clear_error(model, tmp_path):
+    path = tmp_path / "model.keras"
+    with pytest.raises(store.ZooError, match="there is no such file"):
+        zoo.load(path)
+    model.save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:len(whole) // 2])
+    with pytest.raises(store.ZooError, match="this .keras file is damaged"):
+        zoo.load(path)
+
+
+def test_an_entry_moved_anywhere_still_verifies(entry, tmp_path):
+    shutil.move(entry, tmp_path / "elsewhere")
+    assert zoo.verify(tmp_path / "elsewhere")["files"] == 9
