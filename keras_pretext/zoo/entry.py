@@ -98,13 +98,18 @@ def golden_answer(model, images):
 
 
 def difference(expected, found):
-    """The largest difference of two answers, each as a share of the largest value expected."""
+    """The largest difference of two answers, each as a share of the largest value expected.
+
+    Infinite where an answer is missing, of another shape, or not finite.
+    """
     worst = []
     for name, value in expected.items():
         if name not in found or np.shape(found[name]) != value.shape:
             return float("inf")
-        worst.append(np.abs(found[name] - value).max() / max(1e-6, np.abs(value).max()))
-    return float(np.max(worst)) if worst else float("inf")  # NaN stays NaN
+        if not (np.isfinite(value).all() and np.isfinite(found[name]).all()):
+            return float("inf")
+        worst.append(float(np.abs(found[name] - value).max() / max(1e-6, np.abs(value).max())))
+    return max(worst, default=float("inf"))
 
 
 def verify(name):

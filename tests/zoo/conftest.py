@@ -23,6 +23,11 @@ def tiny_model(seed=0, **task):
     return model
 
 
+@pytest.fixture
+def make_model():
+    return tiny_model
+
+
 @pytest.fixture(scope="session")
 def model():
     return tiny_model()

@@ -100,11 +100,9 @@ def test_verify_finds_another_answer(entry, factor):
         zoo.verify("tiny_rotnet")
 
 
-def test_verify_finds_other_weights_in_the_saved_model(entry):
+def test_verify_finds_other_weights_in_the_saved_model(entry, make_model):
     """Weights and golden answers of another seed: only the SavedModel still tells the old one."""
-    from tests.zoo.conftest import tiny_model
-
-    other = tiny_model(seed=1)
+    other = make_model(seed=1)
     weights.save(entry / "weights.npz", other)
     weights.load(entry / "weights.npz", other)
     images = entries.golden_images(32)
@@ -164,10 +162,8 @@ def test_a_publish_that_fails_leaves_nothing(model, tmp_path, monkeypatch):
     assert not (tmp_path / "zoo" / "x").exists()
 
 
-def test_a_model_that_answers_nan_is_not_published(tmp_path):
-    from tests.zoo.conftest import tiny_model
-
-    broken = tiny_model()
+def test_a_model_that_answers_nan_is_not_published(make_model, tmp_path):
+    broken = make_model()
     broken.backbone.get_layer("block1_conv1").kernel.assign(
         np.full(broken.backbone.get_layer("block1_conv1").kernel.shape, np.nan))
     with pytest.raises(store.ZooError, match="are its features finite"):
@@ -175,10 +171,8 @@ def test_a_model_that_answers_nan_is_not_published(tmp_path):
     assert not (tmp_path / "zoo" / "x").exists()
 
 
-def test_float32_is_written_where_float16_changes_the_answer(tmp_path):
-    from tests.zoo.conftest import tiny_model
-
-    small = tiny_model()
+def test_float32_is_written_where_float16_changes_the_answer(make_model, tmp_path):
+    small = make_model()
     layer = small.backbone.get_layer("block1_conv1")
     layer.kernel.assign(layer.kernel * 1e-7)  # below float16's smallest; batch norm blows it up
     norm = small.backbone.get_layer("block1_bn1")

@@ -1,0 +1,205 @@
+"""The SavedModel: its three signatures, in Python, in a process of TensorFlow alone, and in C."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+C_CLIENT = os.path.join(os.path.dirname(__file__), "c_api_client.py")
+
+
+@pytest.fixture(scope="module")
+def model():
+    import keras
+
+    from keras_pretext import backbones, tasks
+
+    keras.utils.set_random_seed(0)
+    return tasks.get("rotation").attach(backbones.get("network_in_network", blocks=3))
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    from keras_pretext.serving import export
+
+    out = tmp_path_factory.mktemp("served") / "saved_model"
+    export(model, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def signatures(folder):
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(folder))
+    yield loaded.signatures
+    del loaded
+
+
+def encoded(image, kind="PNG", **options):
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, kind, **options)
+    return out.getvalue()
+
+
+def picture(rng, height, width):
+    """Smooth, so that JPEG and resizing keep it nearly."""
+    y, x = np.mgrid[:height, :width]
+    waves = [np.sin(x / 9 + a) + np.cos(y / 7 - a) for a in rng.uniform(0, 6, 3)]
+    return (127.5 + 60 * np.stack(waves, -1)).clip(0, 255).astype("uint8")
+
+
+def pooled(model, images):
+    maps = model.backbone(np.asarray(images), training=False)
+    return {tap: np.asarray(x).mean((1, 2)) for tap, x in maps.items()}
+
+
+def close(found, expected, tolerance=1e-5):
+    for tap, value in expected.items():
+        np.testing.assert_allclose(found[tap], value, atol=tolerance * np.abs(value).max(),
+                                   err_msg=tap)
+
+
+def test_features_are_all_taps_at_any_size(model, signatures, rng):
+    for shape in ((2, 32, 32, 3), (1, 45, 70, 3)):
+        images = rng.integers(0, 256, shape).astype("uint8")
+        found = {k: v.numpy() for k, v in signatures["features"](images=images).items()}
+        assert set(found) == {"block1", "block2", "block3"}
+        close(found, {k: np.asarray(v) for k, v in model.backbone(images, training=False).items()})
+        close({k: v.numpy() for k, v in signatures["images"](images=images).items()},
+              pooled(model, images))
+
+
+def test_bytes_of_mixed_kinds_and_sizes_in_one_batch(model, signatures, rng):
+    import tensorflow as tf
+
+    square = picture(rng, 32, 32)
+    wide = picture(rng, 32, 50)
+    large = picture(rng, 96, 64)
+    grey = picture(rng, 32, 32)[..., 0]
+    batch = [encoded(square), encoded(wide), encoded(large), encoded(grey),
+             encoded(square, "JPEG", quality=95, subsampling=0)]
+    found = signatures["serving_default"](bytes=tf.constant(batch))
+    # 96x64: the central 64 rows, halved with the antialiasing triangle (1 3 3 1) / 8
+    half = large[16:80].astype("float64")
+    half = np.pad(half, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    weights = np.array([1, 3, 3, 1]) / 8
+    rows = sum(w * half[k:k + 64:2] for k, w in enumerate(weights))
+    halved = sum(w * rows[:, k:k + 64:2] for k, w in enumerate(weights))
+    inner = np.floor(halved + 0.5).astype("uint8")
+    jpeg = np.asarray(Image.open(io.BytesIO(batch[4])))
+    expected = pooled(model, [square, wide[:, 9:41], inner, np.stack([grey] * 3, -1), jpeg])
+    exact = [0, 1, 3]
+    close({k: v.numpy()[exact] for k, v in found.items()},
+          {k: v[exact] for k, v in expected.items()})
+    # the border of a resized picture, and another JPEG decoder's rounding, differ a little
+    close({k: v.numpy() for k, v in found.items()}, expected, 0.02)
+
+
+def test_bytes_that_are_no_picture(signatures):
+    import tensorflow as tf
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Unknown image file format"):
+        signatures["serving_default"](bytes=tf.constant([b"no picture"]))
+
+
+def test_palette_alpha_cmyk_and_16_bit_pictures_are_served(signatures, rng):
+    import tensorflow as tf
+
+    image = Image.fromarray(picture(rng, 40, 40))
+    batch = []
+    for picture_, kind in ((image.convert("P"), "PNG"), (image.convert("RGBA"), "PNG"),
+                           (image.convert("CMYK"), "JPEG"), (image.convert("P"), "GIF"),
+                           (Image.fromarray(np.full((40, 40), 30000, "uint16")), "PNG")):
+        out = io.BytesIO()
+        picture_.save(out, kind)
+        batch.append(out.getvalue())
+    found = signatures["serving_default"](bytes=tf.constant(batch))["block1"].numpy()
+    assert found.shape == (5, 96) and np.isfinite(found).all()
+
+
+def test_it_holds_no_python_op_each_weight_once_and_no_folder_of_this_host(model, folder):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    graph = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    graph = graph.meta_graphs[0].graph_def
+    ops = {node.op for node in graph.node}
+    ops |= {node.op for function in graph.library.function for node in function.node_def}
+    assert {"DecodeImage", "Conv2D"} <= ops
+    assert not {op for op in ops if "PyFunc" in op or "Python" in op}
+    stored = sum(p.stat().st_size for p in (folder / "variables").iterdir())
+    parameters = 4 * model.backbone.count_params()
+    assert parameters <= stored < 1.05 * parameters
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__))).encode()
+    assert not [p for p in folder.rglob("*") if p.is_file() and here in p.read_bytes()]
+
+
+TENSORFLOW_ONLY = """
+import sys
+
+for hidden in ("keras", "keras_pretext", "tf_keras"):
+    sys.modules[hidden] = None  # importing it raises ModuleNotFoundError
+import numpy as np
+import tensorflow as tf
+
+given = np.load(sys.argv[2])
+served = tf.saved_model.load(sys.argv[1]).signatures
+out = {f"features/{k}": v.numpy() for k, v in served["features"](images=given["images"]).items()}
+out |= {f"images/{k}": v.numpy() for k, v in served["images"](images=given["images"]).items()}
+png = [tf.io.encode_png(image) for image in given["images"]]
+out |= {f"serving_default/{k}": v.numpy()
+        for k, v in served["serving_default"](bytes=tf.stack(png)).items()}
+assert not [name for name in sys.modules if name.startswith(("keras.", "keras_pretext."))]
+np.savez(sys.argv[3], **out)
+"""
+
+
+def test_it_loads_where_there_is_only_tensorflow(model, folder, tmp_path, rng):
+    images = rng.integers(0, 256, (2, 32, 32, 3)).astype("uint8")
+    np.savez(tmp_path / "in.npz", images=images)
+    done = subprocess.run([sys.executable, "-c", TENSORFLOW_ONLY, str(folder),
+                           str(tmp_path / "in.npz"), str(tmp_path / "out.npz")],
+                          capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = dict(np.load(tmp_path / "out.npz"))
+    maps = {k: np.asarray(v) for k, v in model.backbone(images, training=False).items()}
+    assert len(found) == 9
+    close(found, {f"features/{k}": v for k, v in maps.items()})
+    for by in ("images", "serving_default"):
+        close(found, {f"{by}/{k}": v.mean((1, 2)) for k, v in maps.items()})
+
+
+def test_it_runs_through_the_c_api(model, folder, tmp_path, rng):
+    """The loader that TF Serving uses, by ctypes, in a process without TensorFlow's Python."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    graph = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    signatures = graph.meta_graphs[0].signature_def
+    images = rng.integers(0, 256, (2, 32, 32, 3)).astype("uint8")
+    np.save(tmp_path / "images.npy", images)
+    request = {"libraries": [], "model": str(folder), "images": str(tmp_path / "images.npy"),
+               "bytes": [encoded(image).hex() for image in images], "calls": {}}
+    import tensorflow as tf
+
+    for library in ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2"):
+        path = os.path.join(os.path.dirname(tf.__file__), library)
+        if not os.path.exists(path):
+            pytest.skip(f"this build of TensorFlow has no {library}")
+        request["libraries"].append(path)
+    for name, argument in (("images", "images"), ("serving_default", "bytes")):
+        request["calls"][name] = {
+            "input": signatures[name].inputs[argument].name,
+            "outputs": {k: v.name for k, v in signatures[name].outputs.items()}}
+    (tmp_path / "request.json").write_text(json.dumps(request))
+    done = subprocess.run([sys.executable, C_CLIENT, str(tmp_path / "request.json"),
+                           str(tmp_path / "out.npz")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found, expected = dict(np.load(tmp_path / "out.npz")), pooled(model, images)
+    assert len(found) == 6
+    for by in ("images", "serving_default"):
+        close(found, {f"{by}/{k}": v for k, v in expected.items()})
