@@ -16,11 +16,13 @@ def data():
 
 def _accuracy(train, labels, test, test_labels, strength=1.0):
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     mean, std = train.mean(0), train.std(0) + 1e-3
-    model = LogisticRegression(C=strength, max_iter=150)
-    model.fit((train - mean) / std, labels)
-    return model.score((test - mean) / std, test_labels)
+    model = LogisticRegression(C=strength, max_iter=60, tol=1e-3)
+    with threadpool_limits(1):  # many small products: threads that wait cost more than they give
+        model.fit((train - mean) / std, labels)
+        return model.score((test - mean) / std, test_labels)
 
 
 def _histogram(images):
@@ -95,13 +97,13 @@ def test_colour_does_not_give_the_class_away(data):
     images, labels, test, test_labels = data
     histogram = _accuracy(_histogram(images), labels, _histogram(test), test_labels)
     mean = _accuracy(_blocks(images, 1), labels, _blocks(test, 1), test_labels)
-    pixels = _accuracy(_blocks(images, 8), labels, _blocks(test, 8), test_labels, 0.01)
-    assert histogram < 0.40 and mean < 0.25 and pixels < 0.55, (histogram, mean, pixels)
+    pixels = _accuracy(_blocks(images, 4), labels, _blocks(test, 4), test_labels, 0.01)
+    assert histogram < 0.40 and mean < 0.25 and pixels < 0.45, (histogram, mean, pixels)
     assert histogram > 0.13  # colours go with classes all the same
 
 
 def test_which_way_is_up_takes_more_than_blobs(data):
-    turned, angle = _rotated(data[0][:1500])
+    turned, angle = _rotated(data[0][:1200])
     test, test_angle = _rotated(data[2][:500])
     for cells in (1, 2, 4):
         score = _accuracy(_blocks(turned, cells), angle, _blocks(test, cells), test_angle, 0.01)
@@ -118,6 +120,17 @@ def test_bad_arguments():
     assert scenes.load("test", count=0)[0].shape == (0, 32, 32, 3)
     with pytest.raises(AttributeError, match="scene_"):
         scenes.scene_  # noqa: B018
+
+
+def test_opens_as_a_source(data):
+    from keras_pretext.data import open
+
+    source = open("scenes", "test")
+    assert source.num_examples == 1000 and source.class_names == scenes.CLASS_NAMES
+    assert source.uniform_shape == (32, 32, 3) and source.has_labels
+    np.testing.assert_array_equal(source.arrays(30)[0], data[2][:30])
+    with pytest.raises(ValueError, match="test, train.*Received: 'validation'"):
+        open("scenes", "validation")
 
 
 def test_builder_prepares_the_same_pictures(tmp_path, data, monkeypatch):
