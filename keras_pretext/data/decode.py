@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -11,6 +12,7 @@ _UPRIGHT = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
             4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
             6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
             8: Image.Transpose.ROTATE_90}
+_MAY_HOLD_EXIF = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}
 # What Pillow raises for a picture that it cannot read.
 UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, struct.error,
               Image.DecompressionBombError)
@@ -25,18 +27,45 @@ def _orientation(picture):
     return value if value in _UPRIGHT else 1
 
 
-def is_plain(picture):
-    """Whether TensorFlow decodes an opened Pillow image as it is meant to be seen."""
+def is_plain(picture, upright=False):
+    """Whether TensorFlow decodes an opened Pillow image as it is meant to be seen.
+
+    `upright` says that there is no EXIF to ask.
+    """
     mode_ok = picture.mode in ("RGB", "L") and "transparency" not in picture.info
-    return picture.format in ("JPEG", "PNG") and mode_ok and _orientation(picture) == 1
+    return (picture.format in ("JPEG", "PNG") and mode_ok
+            and (upright or _orientation(picture) == 1))
 
 
 def ends(tail):
-    """Whether the last 64 bytes of a plain JPEG or PNG hold its end marker.
+    """Whether the last 64 bytes of a JPEG hold its end marker.
 
     A picture without it may still be whole, with other data behind it: only decoding tells.
     """
-    return b"\xff\xd9" in tail or b"IEND" in tail
+    return b"\xff\xd9" in tail
+
+
+def reason(error):
+    """Why Pillow could not read a picture, in words that are the same each time."""
+    if isinstance(error, UnidentifiedImageError):
+        return "of no known format"
+    return str(error) or type(error).__name__
+
+
+def _png_chunks(encoded):
+    """The names of the chunks of a PNG. Raises ValueError where one is cut off or damaged."""
+    names, place = set(), 8
+    while b"IEND" not in names:
+        if place + 12 > len(encoded):
+            raise ValueError("truncated")
+        end = place + 8 + int.from_bytes(encoded[place:place + 4], "big")
+        if end + 4 > len(encoded):
+            raise ValueError("truncated")
+        if zlib.crc32(encoded[place + 4:end]) != int.from_bytes(encoded[end:end + 4], "big"):
+            raise ValueError(f"wrong checksum of the chunk at byte {place}")
+        names.add(encoded[place + 4:place + 8])
+        place = end + 4
+    return names
 
 
 def to_rgb(picture):
@@ -73,10 +102,10 @@ def plain_and_size(encoded):
     try:
         with Image.open(io.BytesIO(encoded)) as picture:
             size = picture.size[::-1]
-            if is_plain(picture):
-                if picture.format == "PNG":
-                    picture.verify()  # the checksums of all chunks
-                elif not ends(encoded[-64:]):
+            # Pillow decodes a PNG to look for its EXIF; the names of its chunks mostly tell.
+            chunks = _png_chunks(encoded) if picture.format == "PNG" else _MAY_HOLD_EXIF
+            if is_plain(picture, upright=not chunks & _MAY_HOLD_EXIF):
+                if picture.format == "JPEG" and not ends(encoded[-64:]):
                     picture.load()
                 return encoded, size
             picture = to_rgb(picture)
@@ -84,7 +113,7 @@ def plain_and_size(encoded):
             picture.save(out, "PNG", compress_level=1)
             return out.getvalue(), picture.size[::-1]
     except UNREADABLE as error:
-        raise ValueError(f"not a readable picture ({error or type(error).__name__})") from None
+        raise ValueError(f"not a readable picture ({reason(error)})") from None
 
 
 def decode_framed(encoded, framing, draws):

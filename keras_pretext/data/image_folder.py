@@ -7,7 +7,15 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from keras_pretext.data.decode import UNREADABLE, decode, ends, is_plain, to_plain, to_rgb
+from keras_pretext.data.decode import (
+    UNREADABLE,
+    decode,
+    ends,
+    is_plain,
+    reason,
+    to_plain,
+    to_rgb,
+)
 from keras_pretext.data.source import SPLITS, DataError, Source, digest
 from keras_pretext.registry import unknown_name
 
@@ -33,7 +41,7 @@ def _inspect(path):
                 return True, picture.size, None
             return False, to_rgb(picture).size, None
     except UNREADABLE as error:
-        return None, None, str(error) or type(error).__name__
+        return None, None, reason(error)
 
 
 def _in_split(path, files, split):
@@ -87,9 +95,9 @@ class ImageFolder(Source):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             seen = list(pool.map(_inspect, files))
         good = []
-        for file, (jpeg, size, reason) in zip(files, seen, strict=True):
-            if reason:
-                self.skipped.append((str(file), reason))
+        for file, (jpeg, size, problem) in zip(files, seen, strict=True):
+            if problem:
+                self.skipped.append((str(file), problem))
             else:
                 good.append((file, jpeg, size))
         self.check_skipped(len(files), threshold)
@@ -124,21 +132,30 @@ class ImageFolder(Source):
 
     @staticmethod
     def _read(path):
+        path = os.fsdecode(path.item() if isinstance(path, np.ndarray) else path)
         try:
-            return to_plain(pathlib.Path(os.fsdecode(path)).read_bytes())
+            return to_plain(pathlib.Path(path).read_bytes())
         except (OSError, ValueError) as error:
             raise DataError("a picture was fine when the folder was opened and cannot be read now "
-                            f"({error}). Received: {os.fsdecode(path)}") from None
+                            f"({error}). Received: {path}") from None
 
     def arrays(self, limit=None):
-        if self.uniform_shape is None:
-            raise DataError("the pictures of this folder differ in size; arrays need one size. "
-                            f"Received: {self.name!r}")
-        paths = self.paths[:limit]
-        images = np.empty((len(paths), *self.uniform_shape), np.uint8)
-        for k, path in enumerate(paths):
-            images[k] = decode(pathlib.Path(path).read_bytes())
-        return images, None if self._labels is None else self._labels[:limit]
+        count = self.num_examples if limit is None else min(limit, self.num_examples)
+        labels = None if self._labels is None else self._labels[:count]
+        try:
+            import tensorflow  # noqa: F401
+        except ImportError:  # Pillow's JPEG decoder differs by a few grey levels
+            if self.uniform_shape is None:
+                raise DataError("the pictures of this data set differ in size; arrays need one "
+                                f"size. Received: {self.name!r}") from None
+            images = np.empty((count, *self.uniform_shape), np.uint8)
+            for k in range(count):
+                images[k] = decode(pathlib.Path(self.paths[k]).read_bytes())
+            return images, labels
+        return self._decoded(count), labels
+
+    def _place(self, k):
+        return self.paths[k]
 
     def labels(self):
         if self._labels is None:

@@ -54,6 +54,42 @@ class Source:
         """uint8 `(n, H, W, 3)` and int64 `(n,)` labels or None; for pictures of one size."""
         raise NotImplementedError
 
+    def _place(self, k):
+        """Where an example lies, for messages."""
+        return f"{self.name} {k}"
+
+    def _decoded(self, count):
+        """The first pictures, uint8 `(count, H, W, 3)`, as TensorFlow decodes what `fetch` gives.
+        """
+        import tensorflow as tf
+
+        if self.uniform_shape is None:
+            raise DataError("the pictures of this data set differ in size; arrays need one size. "
+                            f"Received: {self.name!r}")
+
+        def picture(k):
+            image = tf.io.decode_image(self.fetch(k)["image"], channels=3, expand_animations=False)
+            return tf.ensure_shape(image, self.uniform_shape)
+
+        options = tf.data.Options()
+        options.autotune.enabled = False  # with it, freeing an iterator stalls (TensorFlow 2.21)
+        stream = tf.data.Dataset.range(count).map(picture, num_parallel_calls=os.cpu_count())
+        out, done = np.empty((count, *self.uniform_shape), np.uint8), 0
+        try:
+            for batch in stream.batch(1000).with_options(options):
+                out[done:done + len(batch)] = batch
+                done += len(batch)
+        except tf.errors.InvalidArgumentError:
+            for k in range(done, min(done + 1000, count)):  # which one was it?
+                try:
+                    picture(k)
+                except (tf.errors.InvalidArgumentError, ValueError) as error:
+                    why = str(error).splitlines()[0]
+                    raise DataError(f"a picture cannot be decoded to {self.uniform_shape} ({why})."
+                                    f" Received: {self._place(k)}") from None
+            raise
+        return out
+
     def labels(self):
         """int64 `(n,)`. Raises DataError where there are none."""
         raise NotImplementedError
@@ -131,6 +167,9 @@ def open(spec, split="train", root=None):  # noqa: A001
     if isinstance(spec, Source):
         return spec
     spec = str(spec)
+    if not spec:
+        raise DataError("the data has no name; one of the kinds "
+                        f"{', '.join(KINDS)}, such as tfds:NAME. Received: ''")
     kind, colon, rest = spec.partition(":")
     if kind == "scenes" and rest and not rest.isdigit():
         raise DataError(f"the scenes' size is a number, such as scenes:64. Received: {spec!r}")
