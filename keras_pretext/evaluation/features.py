@@ -188,6 +188,10 @@ def _written(wanted, count):
 
 def _compute(backbone, source, paths, image_size, pooling, batch_size):
     """One pass that writes the `.npy` of every `(tap, flip)` in `paths`."""
+    for weight in backbone.weights:  # an activation may well hide them
+        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            raise ValueError(f"a backbone's weights are finite numbers. Received: {backbone.name} "
+                             f"with others in {weight.path!r}")
     taps = list(dict.fromkeys(tap for tap, _ in paths))
     images = keras.Input((image_size, image_size, 3), name="images", dtype="uint8")
     maps = backbone.extractor(taps)(images)
@@ -208,8 +212,8 @@ def _compute(backbone, source, paths, image_size, pooling, batch_size):
                     if (tap, flip) not in paths:
                         continue
                     if not np.isfinite(values.sum(dtype=np.float32)):
-                        raise ValueError(f"the features of tap {tap!r} are not finite: the weights "
-                                         f"are broken. Received: {backbone.name}")
+                        raise ValueError(f"the features of tap {tap!r} are not finite in float32. "
+                                         f"Received: {backbone.name}")
                     files[tap, flip].write(values.tobytes())
 
 

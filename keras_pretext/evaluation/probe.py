@@ -7,7 +7,15 @@ import numpy as np
 
 from keras_pretext.data import draws
 from keras_pretext.data.source import digest
-from keras_pretext.evaluation import features as frozen
+from keras_pretext.evaluation.features import (
+    backbone_of,
+    check_taps,
+    feature_views,
+    features,
+    pictures,
+    size_for,
+    weights_digest,
+)
 from keras_pretext.evaluation.pooling import AdaptiveMaxPooling, pooled_size
 from keras_pretext.image.framing import PadCrop
 from keras_pretext.tasks.classification import ClassificationLayer
@@ -99,20 +107,29 @@ def _check_counts(seeds, epochs, batch_size):
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
 class HeadSGD(CoupledSGD):
-    """`CoupledSGD` whose update is one pass over memory on TensorFlow; the same numbers."""
+    """`CoupledSGD` whose update is one pass over memory on TensorFlow; the same numbers.
+
+    `slow_down` gives some variables a smaller learning rate.
+    """
+
+    def slow_down(self, variables, factor):
+        """Multiplies the learning rate of these Keras variables by `factor`."""
+        self._factors = {**getattr(self, "_factors", {}), **{id(v): factor for v in variables}}
 
     def update_step(self, gradient, variable, learning_rate):
+        # On TensorFlow `variable` is the tf.Variable inside the Keras variable.
+        index = self._get_variable_index(variable)
+        factor = getattr(self, "_factors", {}).get(id(self._trainable_variables[index]), 1.0)
+        learning_rate = learning_rate * factor
         if keras.backend.backend() != "tensorflow" or not self.momentum:
             return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf
 
-        value = variable.value
-        momentum = self.momentums[self._get_variable_index(variable)].value
-        rate = tf.cast(learning_rate, value.dtype) * self.slower.get(id(variable), 1.0)
-        gradient = tf.cast(gradient, value.dtype) + self.coupled_decay * value
+        gradient = tf.cast(gradient, variable.dtype) + self.coupled_decay * variable
         tf.raw_ops.ResourceApplyKerasMomentum(
-            var=value.handle, accum=momentum.handle, lr=rate, grad=gradient,
-            momentum=tf.cast(self.momentum, value.dtype), use_nesterov=self.nesterov)
+            var=variable.handle, accum=self.momentums[index].value.handle,
+            lr=tf.cast(learning_rate, variable.dtype), grad=gradient,
+            momentum=tf.cast(self.momentum, variable.dtype), use_nesterov=self.nesterov)
 
 
 def optimizer_for(steps, learning_rate, drops, factor, decay=5e-4):
@@ -153,14 +170,14 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
         ProbeResult.
     """
     seeds = _check_counts(seeds, epochs, batch_size)
-    backbone = frozen.backbone_of(model)
-    taps = frozen.check_taps(backbone, taps)
+    backbone = backbone_of(model)
+    taps = check_taps(backbone, taps)
     train_labels, test_labels, classes = checked_labels(train, test, indices)
     used = np.arange(train.num_examples) if indices is None else np.asarray(indices)
-    options = {"taps": taps, "image_size": image_size or frozen.size_for(model, train),
+    options = {"taps": taps, "image_size": image_size or size_for(model, train),
                "pooling": pooling, "cache": cache, "dtype": feature_dtype}
-    views = frozen.feature_views(model, train, (False, True) if flip else (False,), **options)
-    held_out = frozen.features(model, test, **options)
+    views = feature_views(model, train, (False, True) if flip else (False,), **options)
+    held_out = features(model, test, **options)
     count = epoch_size or len(used)
     batch_size = min(batch_size, count)
     steps = count // batch_size
@@ -200,7 +217,7 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
 def _settings(train, test, backbone, used, indices):
     settings = {"train": f"{train.name}/{train.split}", "test": f"{test.name}/{test.split}",
                 "train_images": len(used), "train_fingerprint": train.fingerprint()[:16],
-                "backbone": backbone.name, "weights": frozen.weights_digest(backbone)[:16]}
+                "backbone": backbone.name, "weights": weights_digest(backbone)[:16]}
     if indices is not None:
         settings["indices"] = digest(np.asarray(used, np.int64))[:16]
     return settings
@@ -234,16 +251,16 @@ def finetune(protocol, head, model, train, test, taps, seeds=(0, 1, 2), epochs=1
     Other arguments and result: see `run_probe`; `taps` is one name.
     """
     seeds = _check_counts(seeds, epochs, batch_size)
-    backbone = frozen.backbone_of(model)
-    names = frozen.check_taps(backbone, taps)
+    backbone = backbone_of(model)
+    names = check_taps(backbone, taps)
     if len(names) != 1:
         raise ValueError(f"fine-tuning takes one tap of {', '.join(backbone.taps)}. "
                          f"Received: {taps!r}")
     tap = names[0]
     train_labels, test_labels, classes = checked_labels(train, test, indices)
     used = np.arange(train.num_examples) if indices is None else np.asarray(indices)
-    size = image_size or frozen.size_for(model, train)
-    images, held_out = (frozen.pictures(source, size, cache) for source in (train, test))
+    size = image_size or size_for(model, train)
+    images, held_out = (pictures(source, size, cache) for source in (train, test))
     augment = ClassificationLayer(flip, PadCrop(size, size // 8))
     count = epoch_size or len(used)
     batch_size = min(batch_size, count)
@@ -259,7 +276,7 @@ def finetune(protocol, head, model, train, test, taps, seeds=(0, 1, 2), epochs=1
                 maps = AdaptiveMaxPooling(pooled_size(maps.shape[1], maps.shape[-1]))(maps)
             whole = keras.Model(inputs, head(maps.shape[1:], classes, seed, "head")(maps))
             optimizer = optimizer_for(epochs * steps, learning_rate, drops, factor)
-            optimizer.slower = {id(v): slower for v in copy.trainable_variables}
+            optimizer.slow_down(copy.trainable_variables, slower)
             whole.compile(optimizer, loss=keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True), jit_compile=False)
         scores = []
