@@ -4,7 +4,7 @@ Paper: linear probes 18.8 / 31.7 / 38.7 / 38.2 / 36.5 % on ImageNet (Gidaris et 
 Ours: see the card of `rotnet_alexnet`. Pictures are 64 pixels wide, so the network sees them at
 112 instead of 224, and its two hidden fully connected layers have 1024 units instead of 4096.
 Cost: about half an hour on two CPU cores.
-Command: keras-pretext pretrain recipes/rotnet_alexnet_tiny_imagenet_cpu.py --out runs/rotnet_alexnet
+Command: keras-pretext pretrain recipes/rotnet_alexnet_tiny_imagenet_cpu.py
 """
 
 from keras_pretext.training import Recipe

@@ -97,10 +97,9 @@ class PretextModel(keras.Model):
         with tf.GradientTape() as tape:
             predictions = self(inputs, training=True)
             loss = self.compute_loss(x=inputs, y=labels, y_pred=predictions, training=True)
-            scaled = loss / tf.distribute.get_strategy().num_replicas_in_sync
-            if hasattr(self.optimizer, "scale_loss"):
-                scaled = self.optimizer.scale_loss(scaled)
-        return loss, predictions, tape.gradient(scaled, self.trainable_variables)
+        # Keras has divided the loss by the number of replicas: gradients are summed over them.
+        gradients = tape.gradient(loss, self.trainable_variables)
+        return (loss * tf.distribute.get_strategy().num_replicas_in_sync, predictions, gradients)
 
 
 def gather_first(structure):

@@ -18,10 +18,7 @@ class CoupledSGD(keras.optimizers.SGD):
                          name=name, **kwargs)
         self.coupled_decay = coupled_decay
 
-    slower = {}  # id(variable) to a factor on its learning rate
-
     def update_step(self, gradient, variable, learning_rate):
-        learning_rate = learning_rate * self.slower.get(id(variable), 1.0)
         if self.coupled_decay:
             gradient = ops.cast(gradient, variable.dtype)
             gradient = gradient + ops.cast(self.coupled_decay, variable.dtype) * variable

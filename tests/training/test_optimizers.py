@@ -17,13 +17,3 @@ def test_coupled_decay_is_torchs_sgd():
         w = w - 0.1 * v
         np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), w, rtol=1e-5)
 
-
-def test_slower_variables_take_smaller_steps():
-    slow, fast = keras.Variable(np.ones(2)), keras.Variable(np.ones(2))
-    optimizer = CoupledSGD(0.1, momentum=0.0)
-    optimizer.slower = {id(slow): 0.1}
-    optimizer.build([slow, fast])
-    ones = keras.ops.ones(2)
-    optimizer.apply_gradients([(ones, slow), (ones, fast)])
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(slow), 0.99, rtol=1e-5)
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(fast), 0.9, rtol=1e-5)
