@@ -9,7 +9,11 @@ import numpy as np
 
 
 def write_atomically(path, write):
-    """Calls `write(temporary_path)`, flushes it to the disk and renames it to `path`."""
+    """Calls `write(temporary_path)`, flushes it to the disk and renames it to `path`.
+
+    Raises:
+        OSError: where there is no room or no permission; what was at `path` is untouched.
+    """
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -17,6 +21,10 @@ def write_atomically(path, write):
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, f"could not be written ({error.strerror}); what was written "
+                      "before is whole, and the same command goes on from there. Received",
+                      str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

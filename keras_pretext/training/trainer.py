@@ -16,6 +16,7 @@ from keras_pretext.data import pipeline as pipelines
 from keras_pretext.training import checkpoint, schedules
 from keras_pretext.training.health import Health, NotFinite
 from keras_pretext.training.optimizers import CoupledSGD
+from keras_pretext.training.pretext_metrics import evaluate
 from keras_pretext.training.recipe import load_recipe
 
 LOG_STEPS = 20
@@ -273,6 +274,7 @@ class Trainer:
                 self._save()
                 mark = time.perf_counter()
             if epoch_ends or self.step == self.total_steps:
+                self._synchronise()
                 row = {**row, **self.evaluate()}
                 self.write_row({"step": self.step, **{k: v for k, v in row.items()
                                                       if k.startswith("test_")}})
@@ -324,47 +326,12 @@ class Trainer:
                         "usual remedy.")
 
     def evaluate(self):
-        """Loss and metrics of the task on the test split, framed centrally: `test_<name>`."""
+        """Loss and metrics of the task on the test split: `test_<name>`; see `evaluate`."""
         if self.test_source is None:
             return {}
-        layer = self.task.layer(augment=False)
-        batch = min(self.recipe.batch_size, self.test_source.num_examples)
-        count = min(self.recipe.test_images, self.test_source.num_examples)
-        steps = max(1, count // batch)
-        totals = {}
-        for inputs, labels in self._test_batches(layer, batch, steps):
-            outputs = self._predict(inputs)
-            loss = self.model.compute_loss(x=inputs, y=labels, y_pred=outputs, training=False)
-            hits = keras.ops.cast(keras.ops.argmax(outputs, -1), "int32") == labels
-            logs = {"loss": loss, "accuracy": keras.ops.mean(keras.ops.cast(hits, "float32"))}
-            for k, v in logs.items():
-                totals[k] = totals.get(k, 0.0) + float(v) / steps
-        return {f"test_{k}": v for k, v in totals.items()}
-
-    def _predict(self, inputs):
-        if not hasattr(self, "_compiled"):
-            def forward(inputs):
-                return self.model(inputs, training=False)
-
-            if on_tensorflow():
-                import tensorflow as tf
-
-                forward = tf.function(forward)
-            self._compiled = forward
-        return self._compiled(inputs)
-
-    def _test_batches(self, layer, batch, steps):
-        if on_tensorflow():
-            yield from pipelines.pipeline(self.test_source, layer, batch, 0, shuffle=False,
-                                          steps=steps)
-        else:
-            images, labels = self.test_source.arrays()
-            for k in range(steps):
-                part = slice(k * batch, (k + 1) * batch)
-                draws = np.zeros((batch, layer.num_draws), "float32")
-                inputs, pseudolabels = layer(keras.ops.convert_to_tensor(images[part]),
-                                             keras.ops.convert_to_tensor(draws))
-                yield inputs, (labels[part] if layer.uses_labels else pseudolabels)
+        found = evaluate(self.model, self.test_source, self.recipe.batch_size,
+                         self.recipe.test_images)
+        return {f"test_{k}": v for k, v in found.items()}
 
     def _manifest(self):
         import keras_pretext
@@ -395,9 +362,13 @@ class Trainer:
 
         checkpoint.write_atomically(folder / "model.keras", write)
         checkpoint.write_json(folder / "recipe.json", self.recipe.to_dict())
+        measured = {}
+        if self.test_source is not None:  # on the artefact, and all of the split
+            found = evaluate(load_run(self.out), self.test_source, self.recipe.batch_size)
+            measured = {f"test_{k}": v for k, v in found.items()}
         checkpoint.write_json(folder / "metrics.json", {
-            **row, "images_seen": self.step * self.recipe.batch_size, "wall_seconds": self.seconds,
-            "health": self.health.line()})
+            **row, **measured, "images_seen": self.step * self.recipe.batch_size,
+            "wall_seconds": self.seconds, "health": self.health.line()})
 
 
 def _build_metrics(model):

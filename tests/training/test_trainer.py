@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -8,14 +9,15 @@ import time
 import numpy as np
 import pytest
 
-from keras_pretext.training import Recipe, Trainer, load_recipe, load_run, train
+from keras_pretext import data
+from keras_pretext.training import Recipe, Trainer, evaluate, load_recipe, load_run, train
 from keras_pretext.training.health import Health, NotFinite
 
 
 def small(npz, **fields):
     return Recipe(name="small", task="rotation", backbone=("network_in_network", {"blocks": 2}),
-                  data=f"npz:{npz}", test_split=None, **{
-                      "epochs": 2, "batch_size": 16, "learning_rate": 0.02,
+                  data=f"npz:{npz}", **{
+                      "test_split": None, "epochs": 2, "batch_size": 16, "learning_rate": 0.02,
                       "checkpoint_steps": 2, **fields})
 
 
@@ -123,3 +125,35 @@ def test_the_health_line_names_what_is_wrong():
     assert "still at chance" in after([1.39] * 30) and "30000 images" in after([1.39] * 30)
     assert after([0.6] * 50).startswith("learning")
     assert after([0.6] * 50 + [1.39] * 200).startswith("collapsed")
+
+
+def test_a_full_disk_is_one_clear_error_and_the_run_goes_on_when_there_is_room(
+        npz, tmp_path, monkeypatch):
+    whole, full = tmp_path / "whole", tmp_path / "full"
+    train(small(npz), whole, progress=False)
+    train(small(npz), full, progress=False, max_steps=2)
+    kept = {p: p.read_bytes() for p in (full / "checkpoints").iterdir()}
+    fsync = os.fsync
+
+    def no_room(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    trainer = Trainer(small(npz), full, progress=False)
+    trainer._manifest()
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(OSError, match="No space left on device.*goes on from there.*checkpoint"):
+        trainer._save()
+    assert {p: p.read_bytes() for p in (full / "checkpoints").iterdir()} == kept
+    monkeypatch.setattr(os, "fsync", fsync)
+    train(small(npz), full, progress=False)
+    for a, b in zip(final_weights(whole), final_weights(full), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_is_measured_is_what_is_saved(npz, tmp_path):
+    recipe = small(npz, test_split="train", test_images=20, epochs=1)
+    train(recipe, tmp_path, progress=False)
+    written = json.loads((tmp_path / "final" / "metrics.json").read_text())
+    found = evaluate(load_run(tmp_path), data.open(recipe.data), 16)
+    assert written["test_images"] == 96
+    assert written["test_accuracy"] == found["accuracy"] and written["test_loss"] == found["loss"]

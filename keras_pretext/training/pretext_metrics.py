@@ -1,0 +1,73 @@
+"""The pretext task's own loss and metrics on held-out pictures."""
+
+import keras
+import numpy as np
+
+from keras_pretext.data import pipeline as pipelines
+
+
+def evaluate(model, source, batch_size=64, images=None):
+    """Loss and metrics of a PretextModel's task, pictures framed centrally, draws of seed 0.
+
+    Args:
+        model: a PretextModel, for instance of `load_run` or `zoo.load`.
+        source: a `Source` of held-out pictures.
+        batch_size: pictures at a time; the remainder of the last batch counts too.
+        images: how many of the first pictures; all by default.
+
+    Returns:
+        dict of floats: `loss`, each metric of the task, and `images`, their number.
+    """
+    layer = model.task.layer(augment=False)
+    count = min(images or source.num_examples, source.num_examples)
+    batch_size = min(batch_size, count)
+    kept = [(v, keras.ops.convert_to_numpy(v)) for v in model.metrics_variables]
+    model.reset_metrics()
+    forward, loss, seen = _forward(model), 0.0, 0
+    try:
+        for inputs, labels in _batches(source, layer, batch_size, count):
+            outputs = forward(inputs)
+            part = int(keras.ops.shape(keras.tree.flatten(labels)[0])[0])
+            loss += part * float(model.compute_loss(x=inputs, y=labels, y_pred=outputs,
+                                                    training=False))
+            seen += part
+            logs = model.compute_metrics(inputs, labels, outputs)
+        found = {k: float(v) for k, v in logs.items()}
+    finally:
+        model.reset_metrics()
+        for variable, value in kept:
+            variable.assign(value)
+    return {**found, "loss": loss / seen, "images": seen}
+
+
+def _forward(model):
+    """The model without training, compiled once."""
+    if not hasattr(model, "_evaluated"):
+        def forward(inputs):
+            return model(inputs, training=False)
+
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            forward = tf.function(forward, reduce_retracing=True)
+        object.__setattr__(model, "_evaluated", forward)
+    return model._evaluated
+
+
+def _batches(source, layer, batch_size, count):
+    if keras.backend.backend() == "tensorflow":
+        steps = -(-count // batch_size)
+        stream = pipelines.pipeline(source, layer, batch_size, 0, shuffle=False, steps=steps)
+        for k, batch in enumerate(stream):
+            left = count - k * batch_size
+            yield keras.tree.map_structure(lambda t, left=left: t[:left], batch)
+    else:
+        from keras_pretext.data.draws import draws
+
+        images, labels = source.arrays()
+        for start in range(0, count, batch_size):
+            index = np.arange(start, min(start + batch_size, count))
+            inputs, pseudolabels = layer(
+                keras.ops.convert_to_tensor(images[index]),
+                keras.ops.convert_to_tensor(draws(0, 0, index, layer.num_draws)))
+            yield inputs, (labels[index] if layer.uses_labels else pseudolabels)
