@@ -30,11 +30,12 @@ class ZooError(ValueError):
 
 
 def roots():
-    """The folders that hold entries: $KERAS_PRETEXT_ZOO, the installed package's, the checkout's.
+    """The folders that hold entries: $KERAS_PRETEXT_ZOO, then the package's own.
+
+    In a checkout the package's is a link to its `zoo/`; in a wheel it is a copy of that.
     """
-    package = pathlib.Path(__file__).resolve().parents[1]
-    places = [os.environ.get("KERAS_PRETEXT_ZOO"), package / "zoo" / "entries",
-              package.parent / "zoo"]
+    places = [os.environ.get("KERAS_PRETEXT_ZOO"),
+              pathlib.Path(__file__).resolve().parent / "entries"]
     return [pathlib.Path(p) for p in places if p and pathlib.Path(p).is_dir()]
 
 

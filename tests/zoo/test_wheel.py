@@ -1,0 +1,57 @@
+"""What `pip install` brings: the zoo's entries load from it, offline, in any folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from keras_pretext import zoo
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_OFFLINE = """
+import socket
+def refuse(*args, **kwargs): raise OSError("no network in this test")
+socket.socket.connect = socket.getaddrinfo = refuse
+import numpy as np
+import keras_pretext
+from keras_pretext import zoo
+print(keras_pretext.__file__)
+for name in zoo.list():
+    features = zoo.load(name, pooling="avg")(np.zeros((1, 64, 64, 3), "uint8"))
+    print(name, *features)
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder with the wheel's content, and the wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(ROOT, folder / "tree", symlinks=True, ignore=shutil.ignore_patterns(
+        ".git", ".venv", "runs", "build", "tests", "*.egg-info", "__pycache__"))
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps",
+                    "--no-build-isolation", "-w", folder, folder / "tree"], check=True,
+                   capture_output=True)
+    wheel, = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(folder / "site")
+    return folder / "site", wheel
+
+
+def test_every_published_model_loads_from_an_installed_wheel_offline(installed, tmp_path):
+    site, wheel = installed
+    assert wheel.stat().st_size < 100e6
+    environment = {**os.environ, "PYTHONPATH": str(site), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment.pop("KERAS_PRETEXT_ZOO", None)
+    out = subprocess.run([sys.executable, "-c", _OFFLINE], cwd=tmp_path, env=environment,
+                         check=True, capture_output=True, text=True).stdout.splitlines()
+    assert out[0].startswith(str(site))
+    assert [line.split()[0] for line in out[1:]] == zoo.list() != []
+    assert "rotnet_nin block1 block2 block3 block4" in out
+
+
+def test_the_wheel_holds_neither_tests_nor_recipes(installed):
+    tops = {name.split("/")[0] for name in zipfile.ZipFile(installed[1]).namelist()}
+    assert {t for t in tops if not t.endswith(".dist-info")} == {"keras_pretext"}
