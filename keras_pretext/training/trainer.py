@@ -97,8 +97,8 @@ class Trainer:
             optimizer = CoupledSGD(rate, recipe.momentum, recipe.nesterov, recipe.weight_decay)
             self.model.compile(optimizer=optimizer, **self.task.objective())
             self.model.optimizer.build(self.model.trainable_variables)
-            _build_metrics(self.model)
-        self.layer = self.task.layer()
+            self.layer = self.task.layer()
+            _build_metrics(self.model, self.layer)
         self.step, self.seconds = 0, 0.0
         self.health = Health(self.task.chance)
         self._restore()
@@ -371,13 +371,15 @@ class Trainer:
             "wall_seconds": self.seconds, "health": self.health.line()})
 
 
-def _build_metrics(model):
+def _build_metrics(model, layer):
     """Creates the metrics' variables now, so that checkpoints always hold the same list."""
-    outputs = model.compute_output_spec(keras.tree.map_structure(
-        lambda t: keras.KerasTensor((2, *t.shape[1:]), t.dtype), model.input))
-    zeros = keras.tree.map_structure(lambda t: keras.ops.zeros(t.shape), outputs)
-    labels = keras.tree.map_structure(lambda t: keras.ops.zeros(t.shape[:-1], "int32"), outputs)
-    model.compute_metrics(None, labels, zeros)
+    size = layer.framing.size
+    inputs, labels = layer(keras.KerasTensor((2, size, size, 3), "uint8"),
+                           keras.KerasTensor((2, layer.num_draws), "float32"))
+    outputs = model.compute_output_spec(inputs)
+    labels, outputs = keras.tree.map_structure(
+        lambda t: keras.ops.zeros(t.shape, t.dtype), (labels, outputs))
+    model.compute_metrics(None, labels, outputs)
     model.reset_metrics()
 
 
