@@ -185,6 +185,38 @@ class PadCrop(Framing):
         return {"size": self.size, "pad": self.pad}
 
 
+@registry.register("area_crop")
+class AreaCrop(Framing):
+    """Resize the whole image to an area uniform in `area`, then crop a `size` square anywhere.
+
+    The aspect ratio stays. An image whose short side would be less than `size` is enlarged to it
+    (Doersch et al., 2015, resize to 150,000 to 450,000 pixels).
+    """
+
+    num_draws = 3
+
+    def __init__(self, size, area=(150_000, 450_000)):
+        self.size, self.area = int(size), tuple(area)
+        if not 0 < self.area[0] <= self.area[1]:
+            raise ValueError(f"area is a range of pixel counts. Received: {area!r}")
+
+    def window(self, height, width, draws):
+        low, high = self.area
+        full = ops.cast(height, "float32") * ops.cast(width, "float32")
+        side = self.size * ops.sqrt(full / (low + (high - low) * draws[..., 0]))
+        side = ops.clip(_whole(side + 0.5), 1, ops.minimum(height, width))
+        room = [ops.cast(extent - side + 1, "float32") for extent in (height, width)]
+        return _whole(draws[..., 1] * room[0]), _whole(draws[..., 2] * room[1]), side, side
+
+    def evaluation(self):
+        """The centre of a picture of the middle area and aspect ratio 4:3."""
+        short = round(math.sqrt(0.75 * sum(self.area) / 2))
+        return CentreCrop(self.size, max(self.size, short))
+
+    def get_config(self):
+        return {"size": self.size, "area": self.area}
+
+
 @registry.register("random_resized_crop")
 class RandomResizedCrop(Framing):
     """A window of random area and aspect ratio, resized to a square (Szegedy et al., 2015).

@@ -42,3 +42,24 @@ def grid_origins(count, cell):
     place = np.arange(count, dtype="int32") * cell
     top, left = np.meshgrid(place, place, indexing="ij")
     return top.ravel(), left.ravel()
+
+
+def pixelate(patches, side):
+    """Patches shrunk to `side` pixels by averaging and brought back bilinearly.
+
+    Args:
+        patches: float32 `(batch, count, size, size, channels)`.
+        side: int32 `(batch, count)`, 1 to size; a patch with `side` of its size stays as it is.
+    """
+    size = patches.shape[2]
+    side = ops.cast(side, "float32")[..., None, None]
+    place = ops.arange(size, dtype="float32")
+    # small pixel i covers [i, i + 1) * size / side: its share of source pixel x
+    edge = place[:, None] * (size / side)
+    share = ops.minimum(edge + size / side, place[None] + 1.0) - ops.maximum(edge, place[None])
+    down = ops.maximum(share, 0.0) * (side / size)
+    centre = ops.clip((place[:, None] + 0.5) * (side / size) - 0.5, 0.0, side - 1.0)
+    up = ops.maximum(1.0 - ops.abs(centre - place[None]), 0.0)
+    both = ops.matmul(up, down)
+    out = ops.einsum("bkyr,bkrcn->bkycn", both, patches)
+    return ops.einsum("bkxc,bkycn->bkyxn", both, out)
