@@ -3,10 +3,11 @@
 import pathlib
 import runpy
 
+import numpy as np
 import pytest
 
 from keras_pretext import backbones, tasks
-from keras_pretext.training import Recipe, load_recipe
+from keras_pretext.training import Recipe, Trainer, load_recipe
 from keras_pretext.training.schedules import OneCycle, build
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -24,6 +25,17 @@ def test_recipe_files(path):
     assert task.name in tasks.list() and recipe.backbone[0] in backbones.list()
     assert Recipe.from_dict(recipe.to_dict()).fingerprint() == recipe.fingerprint()
     build(recipe.schedule, recipe.learning_rate, 100, recipe.epochs)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_a_recipe_trains_a_step(path, tmp_path, rng):
+    """On small noise pictures, two at a time; the task and the network are the recipe's own."""
+    images = rng.integers(0, 256, (8, 48, 64, 3), dtype=np.uint8)
+    np.savez(tmp_path / "pictures.npz", images=images, labels=np.arange(8))
+    recipe = load_recipe(path, data=f"npz:{tmp_path / 'pictures.npz'}", test_split=None, epochs=1,
+                         batch_size=2, precision="float32", deterministic=False)
+    row = Trainer(recipe, tmp_path / "run", progress=False, max_steps=1).run()
+    assert row["step"] == 1 and np.isfinite(row["loss"])
 
 
 def test_the_papers_learning_rates():
