@@ -81,6 +81,8 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
     labels = tf.constant(source.labels(), tf.int32) if layer.uses_labels else None
 
     def labelled(index, inputs, pseudolabels):
+        if layer.uses_index:
+            return inputs, index
         return inputs, pseudolabels if labels is None else tf.gather(labels, index)
 
     if held_in_memory(source):

@@ -20,6 +20,7 @@ class PretextLayer(keras.layers.Layer):
     """
 
     uses_labels = False  # True: the pipeline puts the source's labels for the pseudolabels
+    uses_index = False  # True: it puts the examples' indices, int64, for `Task.before_step`
 
     def __init__(self, framing, num_draws, **kwargs):
         kwargs.setdefault("dtype", "float32")
@@ -114,9 +115,31 @@ class Task:
         num_draws: random numbers an example needs.
         image_size: side of the framed picture, in pixels.
         chance: loss and accuracy of knowing nothing.
+        on_epoch_start: None, or a method `(trainer, epoch)` called before the first step of every
+            epoch; it may change `trainer.tables`.
+        before_step: None, or a method `(trainer, inputs, labels)` called with the batch before
+            every step: `inputs` as the model takes them, `labels` as one NumPy array, the
+            examples' indices where the layer `uses_index`. It returns the labels of the step,
+            NumPy, may ask for `tables.outputs(trainer, inputs)` and change `trainer.tables`.
     """
 
     name = None
+    on_epoch_start = before_step = None
+
+    def tables(self, source, seed):
+        """Dict of NumPy arrays that training goes on to change: `trainer.tables`.
+
+        They are part of every checkpoint, come back on resume, and lie in `final/tables.npz`.
+
+        Args:
+            source: the `Source` that is trained on.
+            seed: the recipe's.
+        """
+        return {}
+
+    def held_out(self, outputs, labels):
+        """The labels of held-out pictures, once the model has answered; as they are by default."""
+        return labels
 
     def layer(self, augment=True):
         """The PretextLayer; with `augment=False` pictures are framed centrally, as for testing."""

@@ -43,11 +43,18 @@ def variables_of(model):
     return out
 
 
-def save(folder, step, variables, state):
-    """Writes `step-<step>.npz` and removes all but the newest two."""
+def save(folder, step, variables, state, tables=None):
+    """Writes `step-<step>.npz` and removes all but the newest two.
+
+    Args:
+        variables: arrays in the order of `variables_of`.
+        state: what else JSON can hold.
+        tables: dict of arrays that the task has learnt from the data.
+    """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {f"v{k:05d}": np.asarray(v) for k, v in enumerate(variables)}
+    arrays.update({f"table_{name}": value for name, value in (tables or {}).items()})
     arrays["state"] = np.frombuffer(json.dumps({**state, "step": step}).encode(), np.uint8)
 
     def write(path):
@@ -60,13 +67,14 @@ def save(folder, step, variables, state):
 
 
 def latest(folder):
-    """`(variables, state)` of the newest whole checkpoint, or None."""
+    """`(variables, state, tables)` of the newest whole checkpoint, or None."""
     for path in sorted(pathlib.Path(folder).glob("step-*.npz"), reverse=True):
         try:
             with np.load(path, allow_pickle=False) as file:
                 state = json.loads(file["state"].tobytes())
-                names = sorted(n for n in file.files if n != "state")
-                return [file[n] for n in names], state
+                tables = {n[6:]: file[n] for n in file.files if n.startswith("table_")}
+                names = sorted(n for n in file.files if n[0] == "v")
+                return [file[n] for n in names], state, tables
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             continue
     return None

@@ -27,6 +27,7 @@ def evaluate(model, source, batch_size=64, images=None):
     try:
         for inputs, labels in _batches(source, layer, batch_size, count):
             outputs = forward(inputs)
+            labels = model.task.held_out(outputs, labels)
             part = int(keras.ops.shape(keras.tree.flatten(labels)[0])[0])
             loss += part * float(model.compute_loss(x=inputs, y=labels, y_pred=outputs,
                                                     training=False))
@@ -70,4 +71,5 @@ def _batches(source, layer, batch_size, count):
             inputs, pseudolabels = layer(
                 keras.ops.convert_to_tensor(images[index]),
                 keras.ops.convert_to_tensor(draws(0, 0, index, layer.num_draws)))
-            yield inputs, (labels[index] if layer.uses_labels else pseudolabels)
+            yield inputs, (labels[index] if layer.uses_labels else
+                           index if layer.uses_index else pseudolabels)

@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_pretext import data
 from keras_pretext.data import pipeline as pipelines
-from keras_pretext.training import checkpoint, schedules
+from keras_pretext.training import checkpoint, schedules, tables
 from keras_pretext.training.health import Health, NotFinite
 from keras_pretext.training.optimizers import CoupledSGD
 from keras_pretext.training.pretext_metrics import evaluate
@@ -101,6 +101,7 @@ class Trainer:
             _build_metrics(self.model, self.layer)
         self.step, self.seconds = 0, 0.0
         self.health = Health(self.task.chance)
+        self.tables = self.task.tables(self.source, recipe.seed)
         self._restore()
 
     # -- the folder -------------------------------------------------------------------------
@@ -132,13 +133,14 @@ class Trainer:
         if not found:
             self._log.unlink(missing_ok=True)
             return
-        values, state = found
+        values, state, kept = found
         variables = checkpoint.variables_of(self.model)
         if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
             raise ValueError("the checkpoint's variables do not fit this recipe's model. "
                              f"Received: {self.out / 'checkpoints'}")
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+        self.tables = tables.checked(kept, self.tables, self.out / "checkpoints")
         self.step, self.seconds = state["step"], state["seconds"]
         self.health.set_state(state["health"])
         if self._log.exists():  # what was logged after the checkpoint comes again
@@ -151,7 +153,7 @@ class Trainer:
             self._average_replicas()
         values = [keras.ops.convert_to_numpy(v) for v in checkpoint.variables_of(self.model)]
         state = {"seconds": self.seconds, "health": self.health.state()}
-        checkpoint.save(self.out / "checkpoints", self.step, values, state)
+        checkpoint.save(self.out / "checkpoints", self.step, values, state, self.tables)
 
     def _average_replicas(self):
         """Every replica keeps its own running statistics; what is saved is their mean."""
@@ -186,6 +188,8 @@ class Trainer:
             start = time.perf_counter()
             batch = next(batches)
             waited = time.perf_counter() - start
+            if self.task.before_step:
+                batch = (batch[0], tables.labels(self, *batch))
             yield {k: float(v) for k, v in run(batch).items()}, waited
 
     def _other_steps(self):
@@ -198,7 +202,8 @@ class Trainer:
         @jax.jit
         def run(state, given, images, draws):
             inputs, pseudolabels = layer(images, draws)
-            return model.train_step(state, (inputs, given if layer.uses_labels else pseudolabels))
+            own = not (layer.uses_labels or layer.uses_index)
+            return model.train_step(state, (inputs, pseudolabels if own else given))
 
         self._state = tuple([v.value for v in group] for group in self._groups())
         batches = pipelines.array_batches(images, layer, self.recipe.batch_size,
@@ -208,6 +213,8 @@ class Trainer:
             index, *batch = next(batches)
             given = labels[index] if layer.uses_labels else index
             waited = time.perf_counter() - start
+            if self.task.before_step:
+                given = tables.labels(self, layer(*batch)[0], given)
             logs, self._state = run(self._state, given, *batch)
             yield {k: float(v) for k, v in logs.items()}, waited
 
@@ -244,6 +251,8 @@ class Trainer:
         if self.max_steps is not None:
             stop = min(stop, self.step + self.max_steps)
         while self.step < stop:
+            if self.task.on_epoch_start and self.step % self.steps_per_epoch == 0:
+                self.task.on_epoch_start(self, self.step // self.steps_per_epoch)
             logs, wait = next(steps)
             waited += wait
             self.step += 1
@@ -362,6 +371,7 @@ class Trainer:
 
         checkpoint.write_atomically(folder / "model.keras", write)
         checkpoint.write_json(folder / "recipe.json", self.recipe.to_dict())
+        tables.write(folder, self.tables)
         measured = {}
         if self.test_source is not None:  # on the artefact, and all of the split
             found = evaluate(load_run(self.out), self.test_source, self.recipe.batch_size)
