@@ -197,7 +197,7 @@ class Trainer:
         import jax
 
         images, labels = self.source.arrays()
-        model, layer = self.model, self.layer
+        model, layer, puzzle = self.model, self.layer, jax.jit(self.layer)
 
         @jax.jit
         def run(state, given, images, draws):
@@ -214,7 +214,7 @@ class Trainer:
             given = labels[index] if layer.uses_labels else index
             waited = time.perf_counter() - start
             if self.task.before_step:
-                given = tables.labels(self, layer(*batch)[0], given)
+                given = tables.labels(self, puzzle(*batch)[0], given)
             logs, self._state = run(self._state, given, *batch)
             yield {k: float(v) for k, v in logs.items()}, waited
 
