@@ -6,10 +6,11 @@ _backend.require()
 
 from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry  # noqa: E402
 from keras_pretext.tasks.classification import Classification  # noqa: E402
+from keras_pretext.tasks.counting import Counting  # noqa: E402
 from keras_pretext.tasks.relative_patch import RelativePatch  # noqa: E402
 from keras_pretext.tasks.rotation import Rotation  # noqa: E402
 
-__all__ = ["Classification", "PretextLayer", "PretextModel", "RelativePatch",
+__all__ = ["Classification", "Counting", "PretextLayer", "PretextModel", "RelativePatch",
            "Rotation", "Task", "get", "list"]
 
 

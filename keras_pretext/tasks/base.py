@@ -24,7 +24,7 @@ class PretextLayer(keras.layers.Layer):
 
     def __init__(self, framing, num_draws, **kwargs):
         kwargs.setdefault("dtype", "float32")
-        super().__init__(autocast=False, trainable=False, **kwargs)
+        super().__init__(**{**kwargs, "autocast": False, "trainable": False})
         self.framing, self.num_draws = framings.get(framing), num_draws
 
     def puzzle(self, images, draws):
