@@ -74,10 +74,11 @@ class AlexNet(Backbone):
         image_size: the input side at which fc6 gives 1x1.
         conv1_stride: in place of the flavour's; 4 moves a "cfn" to recognition.
         mean, std: of the training images, RGB in 0..255; ImageNet's by default.
+        sobel: the first convolution sees the edges of the mean channel instead of the colours.
     """
 
     def __init__(self, flavour="rotnet", fc_units=(4096, 4096), image_size=224, conv1_stride=None,
-                 mean=IMAGENET_MEAN, std=IMAGENET_STD, name="alexnet", **kwargs):
+                 mean=IMAGENET_MEAN, std=IMAGENET_STD, sobel=False, name="alexnet", **kwargs):
         if flavour not in FLAVOURS:
             raise ValueError(unknown_name("AlexNet flavour", flavour, FLAVOURS))
         spec, fc_units = FLAVOURS[flavour], tuple(fc_units)
@@ -88,7 +89,7 @@ class AlexNet(Backbone):
 
         # === Functional model ===
         inputs = keras.Input((None, None, 3), name="images")
-        x, size, total, taps = normalized(inputs, mean, std), image_size, 1, {}
+        x, size, total, taps = normalized(inputs, mean, std, sobel), image_size, 1, {}
         for k, (channels, (kernel, step, pad, groups)) in enumerate(
                 zip(spec.channels, kinds, strict=True), 1):
             norm = spec.norm[k - 1]
@@ -125,12 +126,13 @@ class AlexNet(Backbone):
 
         # === Config ===
         self.flavour, self.fc_units, self.image_size = flavour, fc_units, image_size
-        self.conv1_stride, self.mean, self.std = conv1_stride, tuple(mean), tuple(std)
+        self.conv1_stride, self.sobel = conv1_stride, sobel
+        self.mean, self.std = tuple(mean), tuple(std)
 
     def get_config(self):
         return {"flavour": self.flavour, "fc_units": self.fc_units, "image_size": self.image_size,
                 "conv1_stride": self.conv1_stride, "mean": self.mean, "std": self.std,
-                "name": self.name}
+                "sobel": self.sobel, "name": self.name}
 
 
 def _padded(x, pad, name):

@@ -5,6 +5,7 @@ import dataclasses
 
 import keras
 
+from keras_pretext.layers.sobel import Sobel
 from keras_pretext.registry import Registry, unknown_name
 
 registry = Registry("backbone")
@@ -68,8 +69,13 @@ class Backbone(keras.Model):
         return cls(**config)
 
 
-def normalized(images, mean, std):
-    """Images in 0..255 to zero mean and unit deviation per channel, in float32."""
+def normalized(images, mean, std, sobel=False):
+    """Images in 0..255 to zero mean and unit deviation per channel, in float32.
+
+    With `sobel` to the two edge maps of that: part of the backbone, so that whoever asks it for
+    features gives it RGB all the same.
+    """
     variance = [s * s for s in std]
-    return keras.layers.Normalization(mean=list(mean), variance=variance, dtype="float32",
-                                      name="normalize")(images)
+    x = keras.layers.Normalization(mean=list(mean), variance=variance, dtype="float32",
+                                   name="normalize")(images)
+    return Sobel(name="sobel")(x) if sobel else x

@@ -24,16 +24,17 @@ class NetworkInNetwork(Backbone):
     Args:
         blocks: 3, 4 or 5 in the paper; any number from 2 on.
         mean, std: of the training images, RGB in 0..255; CIFAR-10's by default.
+        sobel: the first convolution sees the edges of the mean channel instead of the colours.
     """
 
-    def __init__(self, blocks=4, mean=CIFAR_MEAN, std=CIFAR_STD, name="network_in_network",
-                 **kwargs):
+    def __init__(self, blocks=4, mean=CIFAR_MEAN, std=CIFAR_STD, sobel=False,
+                 name="network_in_network", **kwargs):
         if not isinstance(blocks, int) or blocks < 2:
             raise ValueError(f"blocks is an integer from 2 on. Received: {blocks!r}")
 
         # === Functional model ===
         inputs = keras.Input((None, None, 3), name="images")
-        x = normalized(inputs, mean, std)
+        x = normalized(inputs, mean, std, sobel)
         taps = {}
         for block in range(1, blocks + 1):
             units = _FIRST if block == 1 else _SECOND if block == 2 else _LATER
@@ -51,7 +52,9 @@ class NetworkInNetwork(Backbone):
         super().__init__(inputs, taps, name=name, **kwargs)
 
         # === Config ===
-        self.blocks, self.mean, self.std = blocks, tuple(mean), tuple(std)
+        self.blocks, self.sobel = blocks, sobel
+        self.mean, self.std = tuple(mean), tuple(std)
 
     def get_config(self):
-        return {"blocks": self.blocks, "mean": self.mean, "std": self.std, "name": self.name}
+        return {"blocks": self.blocks, "mean": self.mean, "std": self.std, "sobel": self.sobel,
+                "name": self.name}

@@ -27,10 +27,11 @@ class VGG(Backbone):
         image_size: the input side at which fc6 gives 1x1.
         batch_norm: after each convolution, instead of its bias.
         mean, std: of the training images, RGB in 0..255; ImageNet's by default.
+        sobel: the first convolution sees the edges of the mean channel instead of the colours.
     """
 
     def __init__(self, depth=16, fc_units=(), image_size=224, batch_norm=False,
-                 mean=IMAGENET_MEAN, std=IMAGENET_STD, name="vgg", **kwargs):
+                 mean=IMAGENET_MEAN, std=IMAGENET_STD, sobel=False, name="vgg", **kwargs):
         if depth not in DEPTHS:
             raise ValueError(unknown_name("VGG depth", str(depth), map(str, DEPTHS)))
         fc_units = tuple(fc_units)
@@ -40,7 +41,7 @@ class VGG(Backbone):
 
         # === Functional model ===
         inputs = keras.Input((None, None, 3), name="images")
-        x, taps = normalized(inputs, mean, std), {}
+        x, taps = normalized(inputs, mean, std, sobel), {}
 
         def unit(x, channels, kernel, padding, label):
             x = layers.Conv2D(channels, kernel, padding=padding, use_bias=not batch_norm,
@@ -62,9 +63,10 @@ class VGG(Backbone):
 
         # === Config ===
         self.depth, self.fc_units, self.image_size = depth, fc_units, image_size
-        self.batch_norm, self.mean, self.std = batch_norm, tuple(mean), tuple(std)
+        self.batch_norm, self.sobel = batch_norm, sobel
+        self.mean, self.std = tuple(mean), tuple(std)
 
     def get_config(self):
         return {"depth": self.depth, "fc_units": self.fc_units, "image_size": self.image_size,
                 "batch_norm": self.batch_norm, "mean": self.mean, "std": self.std,
-                "name": self.name}
+                "sobel": self.sobel, "name": self.name}

@@ -117,10 +117,10 @@ class Task:
         chance: loss and accuracy of knowing nothing.
         on_epoch_start: None, or a method `(trainer, epoch)` called before the first step of every
             epoch; it may change `trainer.tables`.
-        before_step: None, or a method `(trainer, inputs, labels)` called with the batch before
-            every step: `inputs` as the model takes them, `labels` as one NumPy array, the
-            examples' indices where the layer `uses_index`. It returns the labels of the step,
-            NumPy, may ask for `tables.outputs(trainer, inputs)` and change `trainer.tables`.
+        before_step: None, or a method `(trainer, labels, outputs)` called before every step.
+            `labels` are those of the batch as one NumPy array, the examples' indices where the
+            layer `uses_index`; `outputs()` gives what the model will answer in this step, NumPy.
+            It returns the labels of the step, NumPy, and may change `trainer.tables`.
     """
 
     name = None

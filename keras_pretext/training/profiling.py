@@ -5,6 +5,7 @@ import tempfile
 import time
 
 from keras_pretext.data import pipeline as pipelines
+from keras_pretext.training import tables
 from keras_pretext.training.trainer import Trainer, on_tensorflow
 
 
@@ -50,6 +51,8 @@ def profile(recipe, seconds=10, report=lambda name, rate: None):
         batches = iter(pipelines.pipeline(source, trainer.layer, recipe.batch_size, recipe.seed))
         time_it("pipeline", lambda: next(batches))
         batch = next(batches)
+        if trainer.task.before_step:
+            batch = (batch[0], tables.labels(trainer, *batch))
         step = tf.function(trainer.model.train_step)
         time_it("model", lambda: float(step(batch)["loss"]))
         steps = trainer._tensorflow_steps()

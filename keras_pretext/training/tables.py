@@ -43,7 +43,8 @@ def labels(trainer, inputs, given):
 
     Under a strategy the task sees the batch of all replicas, and each replica gets its share.
     """
-    chosen = trainer.task.before_step(trainer, inputs, _whole(trainer, given))
+    chosen = trainer.task.before_step(trainer, _whole(trainer, given),
+                                      lambda: _outputs(trainer, inputs))
     if trainer.replicas == 1:
         return keras.ops.convert_to_tensor(chosen)
     parts = np.split(chosen, trainer.replicas)
@@ -52,7 +53,7 @@ def labels(trainer, inputs, given):
             parts[context.replica_id_in_sync_group]))
 
 
-def outputs(trainer, inputs):
+def _outputs(trainer, inputs):
     """What the model will answer in the step to come, nothing updated: NumPy, the whole batch.
 
     Training mode: the dropout masks and batch statistics are those of that step.
