@@ -10,14 +10,14 @@ import keras
 from keras import ops
 
 
-@keras.saving.register_keras_serializable(package="keras_pretext")
+@keras.saving.register_keras_serializable("keras_pretext", "counting_pair_distance")
 def pair_distance(y_true, y_pred):
     """Squared distance of a picture's counts to the sum of its tiles': float32 `(batch,)`."""
     whole, total = _parts(y_pred)
     return ops.sum(ops.square(whole - total), axis=-1)
 
 
-@keras.saving.register_keras_serializable(package="keras_pretext")
+@keras.saving.register_keras_serializable("keras_pretext", "counting_other_distance")
 def other_distance(y_true, y_pred):
     """The same with the counts of another picture against this one's tiles: float32 `(batch,)`."""
     whole, total = _parts(y_pred)
@@ -25,7 +25,7 @@ def other_distance(y_true, y_pred):
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
-def own_is_nearer(y_true, y_pred):
+def counting_accuracy(y_true, y_pred):
     """1 where a picture's own counts are nearer to the sum of its tiles than another's: (batch,).
     """
     own, other = pair_distance(y_true, y_pred), other_distance(y_true, y_pred)

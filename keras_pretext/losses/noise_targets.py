@@ -57,14 +57,13 @@ def best_assignment(outputs, points):
     return linear_sum_assignment()(score, maximize=True)[1].astype("int64")
 
 
-@keras.saving.register_keras_serializable(package="keras_pretext")
 def squared_distance(y_true, y_pred):
     """Squared error summed over the features: `(batch, dim)` twice to float32 `(batch,)`."""
     return ops.sum(ops.square(ops.cast(y_true, "float32") - ops.cast(y_pred, "float32")), axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
-def own_is_nearer(y_true, y_pred):
+def noise_targets_accuracy(y_true, y_pred):
     """1 where an output is nearer to its own target than to the one before it in the batch."""
     other = squared_distance(ops.roll(y_true, 1, axis=0), y_pred)
     return ops.cast(squared_distance(y_true, y_pred) < other, "float32")

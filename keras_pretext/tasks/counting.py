@@ -9,8 +9,8 @@ from keras_pretext.image.framing import to_uint8
 from keras_pretext.image.halving import FILTERS, halve
 from keras_pretext.losses.counting import (
     CountingLoss,
+    counting_accuracy,
     other_distance,
-    own_is_nearer,
     pair_distance,
 )
 from keras_pretext.registry import unknown_name
@@ -113,7 +113,7 @@ class Counting(Task):
         """
         mean = keras.metrics.MeanMetricWrapper
         return {"loss": self.loss,
-                "metrics": [mean(own_is_nearer, name="accuracy"),
+                "metrics": [mean(counting_accuracy, name="accuracy"),
                             mean(pair_distance, name="pair_distance"),
                             mean(other_distance, name="other_distance")]}
 

@@ -10,7 +10,7 @@ from keras_pretext.losses.noise_targets import (
     NoiseTargetsLoss,
     best_assignment,
     linear_sum_assignment,
-    own_is_nearer,
+    noise_targets_accuracy,
     sphere_points,
 )
 from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
@@ -113,8 +113,8 @@ class NoiseTargets(Task):
         """Metric: `accuracy`, the share of pictures that are nearer to their own target than to
         that of the picture before them in the batch.
         """
-        return {"loss": NoiseTargetsLoss(),
-                "metrics": [keras.metrics.MeanMetricWrapper(own_is_nearer, name="accuracy")]}
+        accuracy = keras.metrics.MeanMetricWrapper(noise_targets_accuracy, name="accuracy")
+        return {"loss": NoiseTargetsLoss(), "metrics": [accuracy]}
 
     def attach(self, backbone, name="noise_targets_model", **kwargs):
         inputs = keras.Input((self.image_size, self.image_size, 3), name="images")

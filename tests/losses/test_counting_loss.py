@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from keras_pretext.losses.counting import (
     CountingLoss,
+    counting_accuracy,
     other_distance,
-    own_is_nearer,
     pair_distance,
 )
 
@@ -50,13 +50,13 @@ def test_the_margin_is_on_the_whole_vector():
     np.testing.assert_allclose(pair_distance(None, counts), [0, 0])
     np.testing.assert_allclose(other_distance(None, counts), [4, 4])
     assert float(CountingLoss(10.0)(np.zeros(2), counts)) == pytest.approx(6.0)
-    np.testing.assert_array_equal(own_is_nearer(None, counts), [1, 1])
+    np.testing.assert_array_equal(counting_accuracy(None, counts), [1, 1])
 
 
 def test_counts_of_zero_cost_the_margin_and_blind_counts_more():
     zeros = np.zeros((4, 5, 8), "float32")
     assert float(CountingLoss(10.0)(np.zeros(4), zeros)) == 10
-    np.testing.assert_array_equal(own_is_nearer(None, zeros), 0)
+    np.testing.assert_array_equal(counting_accuracy(None, zeros), 0)
     for constant in (0.1, 0.35, 1.0):
         assert float(CountingLoss(10.0)(np.zeros(4), zeros + constant)) >= 10
 

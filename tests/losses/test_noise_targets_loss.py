@@ -9,7 +9,7 @@ from keras_pretext.losses.noise_targets import (
     NoiseTargetsLoss,
     best_assignment,
     linear_sum_assignment,
-    own_is_nearer,
+    noise_targets_accuracy,
     sphere_points,
 )
 
@@ -64,8 +64,8 @@ def test_the_loss_sums_over_features_and_averages_over_the_batch():
     outputs = np.array([[1.0, 0, 0], [0, 1, 0]], "float32")
     targets = np.array([[0.0, 1, 0], [0, 1, 0]], "float32")
     assert float(NoiseTargetsLoss()(targets, outputs)) == pytest.approx((2 + 0) / 2)
-    np.testing.assert_array_equal(own_is_nearer(targets, outputs), [0, 0])  # ties are not nearer
-    np.testing.assert_array_equal(own_is_nearer(np.eye(3)[:2], outputs), [1, 1])
+    np.testing.assert_array_equal(noise_targets_accuracy(targets, outputs), [0, 0])  # ties: no
+    np.testing.assert_array_equal(noise_targets_accuracy(np.eye(3)[:2], outputs), [1, 1])
 
 
 def test_loss_and_gradient_are_the_naive_ones(rng):

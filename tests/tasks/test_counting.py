@@ -131,6 +131,10 @@ def test_saved_and_loaded_it_answers_the_same(rng, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(again(pictures), model(pictures), atol=1e-6)
+    labels = np.zeros(2, "float32")
+    logs, loaded = (m.compute_metrics(pictures, labels, m(pictures)) for m in (model, again))
+    assert {k: float(v) for k, v in loaded.items()} == pytest.approx(
+        {k: float(v) for k, v in logs.items()}, rel=1e-4)
     assert again.task == task and task == Counting.from_config(task.get_config())
     layer = task.layer()
     assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
