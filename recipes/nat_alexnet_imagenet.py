@@ -1,0 +1,23 @@
+"""Noise as targets, AlexNet, ImageNet without labels: the paper's setting.
+
+Paper: 65.3 % mAP on VOC 2007 classification, 49.4 % on detection (Bojanowski and Joulin, 2017).
+Ours: not run (ImageNet is not at hand); see `nat_alexnet_tiny_imagenet_cpu.py`.
+Cost: a few days of one GPU; the assignment of 256 pictures takes milliseconds.
+Command: keras-pretext pretrain recipes/nat_alexnet_imagenet.py
+"""
+
+from keras_pretext.training import Recipe
+
+recipe = Recipe(
+    name="nat_alexnet_paper",
+    task=("noise_targets", {"dim": 2048, "every": 3, "image_size": 224}),
+    backbone=("alexnet", {"flavour": "deepcluster", "sobel": True}),
+    data="tfds:imagenet2012",
+    test_split="validation",
+    epochs=100,
+    batch_size=256,
+    learning_rate=0.01,
+    momentum=0.9,
+    precision="mixed_bfloat16",
+    deterministic=False,
+)
