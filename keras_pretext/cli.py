@@ -70,6 +70,7 @@ def parser():
     sub.add_argument("--metrics", nargs="*", default=[], help="JSON files that `probe` wrote")
     sub.add_argument("--licence", default="Apache-2.0 (weights); data under its own terms")
     sub.add_argument("--limits", default="")
+    sub.add_argument("--card", help="a JSON file with more fields of the card, or other values")
 
     sub = command("preview", _preview, "draw what a task does to pictures")
     sub.add_argument("images", nargs="*", help="picture files; default: the first of --data")
@@ -189,6 +190,8 @@ def _publish(arguments):
     card = {"licence": arguments.licence, "limits": arguments.limits, "metrics": []}
     for path in arguments.metrics:
         card["metrics"] += json.loads(pathlib.Path(path).read_text())
+    if arguments.card:
+        card.update(json.loads(pathlib.Path(arguments.card).read_text()))
     print(zoo.publish(load_run(arguments.run), arguments.name, root=arguments.root, card=card,
                       run=arguments.run))
 

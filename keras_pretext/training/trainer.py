@@ -358,7 +358,7 @@ class Trainer:
             "backend": keras.backend.backend(), "xla": self.model.xla,
             "parameters": self.model.count_params(), "resumed_at": self.step,
             "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
-            "command": " ".join(sys.argv)})
+            "command": " ".join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]])})
 
     def _finish(self, row):
         folder = self.out / "final"
