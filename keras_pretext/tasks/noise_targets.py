@@ -140,7 +140,7 @@ class NoiseTargets(Task):
                          *((title, np.repeat(map_[..., None], 3, -1)) for title, map_ in (
                              ("edges, left - right", edges[..., 0]),
                              ("edges, top - bottom", edges[..., 1]),
-                             (f"{side * side} coordinates of its point", point)))])
+                             ("part of its point", point)))])
         return rows
 
     def get_config(self):

@@ -215,7 +215,7 @@ def test_preview_shows_the_edges(rng):
     row, = task.preview([rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)],
                         np.full((1, task.num_draws), 0.5))
     assert [title for title, _ in row] == ["picture", "edges, left - right",
-                                           "edges, top - bottom", "4 coordinates of its point"]
+                                           "edges, top - bottom", "part of its point"]
     assert all(picture.dtype == np.uint8 and picture.shape == (16, 16, 3) for _, picture in row)
 
 
