@@ -1,0 +1,191 @@
+"""A run on TensorBoard: curves, speed, puzzles with the network's answers, filters, embeddings."""
+
+import io
+import pathlib
+import time
+
+import keras
+import numpy as np
+from PIL import Image
+
+from keras_pretext.data import pipeline as pipelines
+from keras_pretext.data.decode import decode
+from keras_pretext.data.draws import draws
+from keras_pretext.training import checkpoint
+from keras_pretext.visualize.filters import first_layer_filters, tiled
+from keras_pretext.visualize.puzzles import puzzle_sheet
+
+_RENAMED = {"images_per_second": "speed/whole (images per second)",
+            "model_images_per_second": "speed/model alone (images per second)",
+            "data_wait": "speed/share of the time spent waiting for data"}
+_SKIPPED = ("step", "images", "seconds", "health")
+
+
+class TensorBoard:
+    """A callback of `Trainer` that writes event files; `tensorboard --logdir FOLDER` shows them.
+
+    At every logged step: loss, metrics, learning rate, epoch, and images per second of the whole
+    and of the model alone (of the data alone, once at the start). At every epoch: the test
+    metrics, the health line, pictures of puzzles with the network's answers, and the filters of
+    the first convolution. At the end of an epoch, too, the embedding projector's files: pooled
+    features of the last tap, with the pictures and, where there are any, their labels.
+
+    It writes with the `tensorboard` package alone, on any backend, and changes nothing of the run.
+    A resumed run goes on in the same folder; TensorBoard drops what came after the checkpoint.
+
+    Args:
+        folder: for the event files.
+        puzzles: pictures whose puzzles are shown.
+        embeddings: pictures in the projector.
+        data_seconds: how long the data alone are timed at the start; 0 leaves it out.
+    """
+
+    def __init__(self, folder, puzzles=4, embeddings=400, data_seconds=2.0):
+        self.folder, self.puzzles = pathlib.Path(folder), puzzles
+        self.embeddings, self.data_seconds = embeddings, data_seconds
+
+    def on_start(self, trainer):
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._writer = EventFileWriter(str(self.folder))
+        if trainer.step:  # what an interrupted run wrote after its checkpoint comes again
+            self._writer.add_event(Event(wall_time=time.time(), step=trainer.step + 1,
+                                         session_log=SessionLog(status=SessionLog.START)))
+        if self.data_seconds:
+            rate = self._data_rate(trainer)
+            self._add(trainer.step, [("speed/data alone (images per second)", rate)])
+
+    def on_log(self, trainer, row):
+        self._add(row["step"], [(_RENAMED.get(k, f"train/{k}"), v) for k, v in row.items()
+                                if k not in _SKIPPED and not k.startswith("test_")])
+
+    def on_epoch(self, trainer, row):
+        step = trainer.step
+        self._add(step, [(f"test/{k[5:]}", v) for k, v in row.items() if k.startswith("test_")])
+        self._text(step, "health", trainer.health.line())
+        self._image(step, "first-layer filters", np.kron(
+            first_layer_filters(trainer.model.backbone), np.ones((4, 4, 1), "uint8")))
+        source = trainer.test_source or trainer.source
+        self._image(step, "puzzles", np.asarray(_sheet(trainer, source, self.puzzles)))
+        self._project(trainer, source)
+        self._writer.flush()
+
+    def on_end(self, trainer):
+        self._writer.close()
+
+    def _add(self, step, scalars):
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        self._event(step, Summary(value=[Summary.Value(tag=tag, simple_value=float(value))
+                                         for tag, value in scalars]))
+
+    def _image(self, step, tag, picture):
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        height, width, _ = picture.shape
+        self._event(step, Summary(value=[Summary.Value(tag=tag, image=Summary.Image(
+            height=height, width=width, colorspace=3, encoded_image_string=_png(picture)))]))
+
+    def _text(self, step, tag, text):
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.plugins.text import metadata
+        from tensorboard.util.tensor_util import make_tensor_proto
+
+        self._event(step, Summary(value=[Summary.Value(
+            tag=tag, metadata=metadata.create_summary_metadata(tag, ""),
+            tensor=make_tensor_proto([text.encode()]))]))
+
+    def _event(self, step, summary):
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def _data_rate(self, trainer):
+        """Images a second of the input pipeline, nothing trained."""
+        size = trainer.recipe.batch_size
+        if keras.backend.backend() == "tensorflow":
+            batches = iter(pipelines.pipeline(trainer.source, trainer.layer, size,
+                                              trainer.recipe.seed, trainer.step))
+        else:
+            batches = pipelines.array_batches(trainer.source.arrays()[0], trainer.layer, size,
+                                              trainer.recipe.seed, trainer.step)
+        next(batches)
+        start, count = time.perf_counter(), 0
+        while count == 0 or time.perf_counter() - start < self.data_seconds:
+            next(batches)
+            count += 1
+        return count * size / (time.perf_counter() - start)
+
+    def _project(self, trainer, source):
+        """`projector/`: vectors, labels, a sprite; and the configuration beside the event files."""
+        task, backbone = trainer.task, trainer.model.backbone
+        size = min(task.image_size, 64)
+        count = min(self.embeddings, source.num_examples)
+        framing = task.layer(augment=False).framing
+        pictures = np.stack([keras.ops.convert_to_numpy(framing(
+            keras.ops.convert_to_tensor(_picture(source, k)),
+            keras.ops.zeros((framing.num_draws,)))) for k in range(count)])
+        extract = backbone.extractor([*backbone.taps][-1], pooling="avg")
+        vectors = np.concatenate([keras.ops.convert_to_numpy(extract(
+            pictures[k:k + 50], training=False)) for k in range(0, count, 50)])
+        small = np.stack([np.asarray(Image.fromarray(p).resize((size, size))) for p in pictures])
+        folder = self.folder / "projector"
+        folder.mkdir(exist_ok=True)
+        rows = "".join("\t".join(f"{v:.6g}" for v in vector) + "\n" for vector in vectors)
+        checkpoint.write_atomically(folder / "vectors.tsv", lambda p: p.write_text(rows))
+        checkpoint.write_atomically(folder / "sprite.png",
+                                    lambda p: p.write_bytes(_png(tiled(small))))
+        config = ['embeddings {', '  tensor_name: "last tap, averaged over its map"',
+                  '  tensor_path: "projector/vectors.tsv"']
+        if source.has_labels:
+            names, labels = source.class_names, source.labels()[:count]
+            text = "".join(f"{names[int(k)]}\n" for k in labels)
+            checkpoint.write_atomically(folder / "labels.tsv", lambda p: p.write_text(text))
+            config.append('  metadata_path: "projector/labels.tsv"')
+        config += ['  sprite {', '    image_path: "projector/sprite.png"',
+                   f'    single_image_dim: {size}', f'    single_image_dim: {size}', '  }', '}']
+        checkpoint.write_atomically(self.folder / "projector_config.pbtxt",
+                                    lambda p: p.write_text("\n".join(config) + "\n"))
+
+
+def _sheet(trainer, source, count):
+    """Puzzles of the first pictures; a title is green where the network's answer was right.
+
+    The answers are shown for tasks that classify each of the pictures they preview.
+    """
+    task, layer = trainer.task, trainer.task.layer()
+    count = min(count, source.num_examples)
+    images = [_picture(source, k) for k in range(count)]
+    numbers = draws(0, 0, np.arange(count), task.num_draws)
+    rows, marks = task.preview(images, numbers), []
+    for k, (image, number) in enumerate(zip(images, numbers, strict=True)):
+        inputs, labels = layer(keras.ops.convert_to_tensor(image),
+                               keras.ops.convert_to_tensor(number))
+        outputs = trainer.model(keras.tree.map_structure(lambda t: t[None], inputs),
+                                training=False)
+        one_each = (not isinstance(outputs, dict) and len(outputs.shape) == 3
+                    and outputs.shape[1] == len(rows[k]))
+        if not one_each:
+            return puzzle_sheet(rows)
+        answers = np.argmax(keras.ops.convert_to_numpy(outputs)[0], -1)
+        right = answers == keras.ops.convert_to_numpy(labels)
+        rows[k] = [(f"{title}, said {answer}", picture)
+                   for (title, picture), answer in zip(rows[k], answers, strict=True)]
+        marks.append(right.tolist())
+    return puzzle_sheet(rows, side=160, marks=marks)
+
+
+def _picture(source, k):
+    """An example as a uint8 (height, width, 3) array."""
+    if keras.backend.backend() != "tensorflow":
+        return source.arrays()[0][k]
+    image = source.fetch(int(k))["image"].numpy()
+    return decode(image) if source.encoded else image
+
+
+def _png(picture):
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "PNG")
+    return out.getvalue()
