@@ -82,6 +82,14 @@ def parser():
     sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
                      help="an option of the task")
 
+    sub = command("audit", _audit, "look for shortcuts: can a task be solved without content?")
+    sub.add_argument("--task", required=True)
+    sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
+                     help="an option of the task")
+    sub.add_argument("--probes", nargs="*", help="default: all")
+    sub.add_argument("--steps", type=int, default=200)
+    sub.add_argument("--seed", type=int, default=0)
+
     sub = command("zoo", _zoo, "list, describe, verify and bundle published models")
     sub.add_argument("action", choices=["list", "info", "verify", "bundle"])
     sub.add_argument("names", nargs="*", metavar="NAME", help="name or name@version or a folder")
@@ -214,6 +222,19 @@ def _preview(arguments):
     rows = task.preview(pictures, draws(arguments.seed, 0, index, task.num_draws))
     puzzle_sheet(rows).save(arguments.out)
     print(arguments.out)
+
+
+def _audit(arguments):
+    from keras_pretext import tasks
+    from keras_pretext.evaluation.audit import audit
+
+    rows = audit(tasks.get(arguments.task, **_settings(arguments.set)), arguments.probes,
+                 steps=arguments.steps, seed=arguments.seed,
+                 report=lambda row: print(row, flush=True))
+    leaks = [row.probe for row in rows if row.leaks]
+    print(f"{arguments.task} can be solved by: {', '.join(leaks)}" if leaks
+          else f"{arguments.task}: no shortcut found")
+    return 1 if leaks else 0
 
 
 def _picture(source, k):

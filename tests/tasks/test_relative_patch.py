@@ -64,6 +64,14 @@ def test_no_patch_tells_its_brightness(rng):
     np.testing.assert_allclose(np.asarray(found).mean((2, 3)), 0, atol=1e-3)
 
 
+def test_chance_knows_that_sides_are_more_frequent_than_corners():
+    """Of 40 pairs 6 lie on each side and 4 at each corner."""
+    chance = small().chance
+    assert chance["accuracy"] == pytest.approx(6 / 40)
+    expected = -4 * (0.15 * np.log(0.15) + 0.1 * np.log(0.1))
+    assert chance["loss"] == pytest.approx(expected)
+
+
 def test_both_patches_of_a_pair_draw_for_themselves(rng):
     task = small()
     layer, image, draws = task.layer(), framed(task, rng), drawn(task, rng)
