@@ -3,8 +3,8 @@
 Paper: linear probes 18.8 / 31.7 / 38.7 / 38.2 / 36.5 % on ImageNet (Gidaris et al., 2018, Table 5).
 Ours: 7.76 / 9.33 / 10.03 / 9.58 / 8.60 % on pool1, pool2, conv3, conv4, pool5 of 202 classes;
 random weights 6.01 / 5.86 / 5.52 / 5.07 / 4.46 % (15 probe epochs, 3 seeds; every tap is on the
-card of `rotnet_alexnet`). Pictures are 64 pixels wide, so the network sees them at 112 instead of 224,
-and its two hidden fully connected layers have 1024 units instead of 4096.
+card of `rotnet_alexnet`). Pictures are 64 pixels wide: the network sees them at 112 instead of
+224, and its two hidden fully connected layers have 1024 units instead of 4096.
 Cost: 46 minutes on two busy CPU cores.
 Command: keras-pretext pretrain recipes/rotnet_alexnet_tiny_imagenet_cpu.py
 """
