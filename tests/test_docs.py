@@ -1,0 +1,44 @@
+"""Figures in the documents are those of the cards."""
+
+import pathlib
+import re
+
+from keras_pretext import zoo
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def row(page, title):
+    """The numbers of a table's row."""
+    line, = re.findall(rf"^\| {re.escape(title)} \|(.*)\|$", page, re.M)
+    return [float(cell) for cell in line.split("|")]
+
+
+def means(name, protocol, weights, taps):
+    metric, = [m for m in zoo.info(name)["metrics"] if m["protocol"] == protocol
+               and m["settings"]["weights_from"] == weights]
+    return [round(100 * metric["taps"][tap]["last_mean"], 2) for tap in taps]
+
+
+def test_the_rotation_pages_tables_are_the_cards():
+    page = (ROOT / "docs" / "tasks" / "rotation.md").read_text()
+    for title, weights in (("RotNet", "this entry"), ("random weights", "random")):
+        assert row(page, f"non-linear probe, {title}") == means(
+            "rotnet_nin", "gidaris2018-nonlinear", weights,
+            ("block1", "block2", "block3", "block4"))
+        assert row(page, f"linear probe, {title}") == means(
+            "rotnet_alexnet", "gidaris2018-linear", weights,
+            [f"conv{k}" for k in range(1, 6)])
+    for name in ("rotnet_nin", "rotnet_alexnet"):
+        assert f"{100 * zoo.info(name)['pretext']['test_accuracy']:.1f} %" in page
+
+
+def test_every_page_is_reachable_from_the_index():
+    docs = ROOT / "docs"
+    index = (docs / "index.md").read_text()
+    for page in docs.rglob("*.md"):
+        if page.name != "index.md":
+            assert f"({page.relative_to(docs).as_posix()})" in index, page
+    for page in [*docs.rglob("*.md"), ROOT / "README.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), (page, target)

@@ -1,0 +1,61 @@
+"""The entries of the repository's own zoo: they verify, and their cards say true things."""
+
+import pathlib
+
+import pytest
+
+from keras_pretext import zoo
+from keras_pretext.zoo import card as cards
+from keras_pretext.zoo import store
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NAMES = zoo.list()
+
+
+def test_the_published_models_are_there():
+    assert {"rotnet_nin", "rotnet_alexnet"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_verifies_and_its_card_is_whole(name):
+    assert zoo.verify(name)["signatures"] == ["features", "images", "serving_default"]
+    card = zoo.info(name)
+    for field in ("data", "recipe", "command", "versions", "images_seen", "wall_seconds",
+                  "hardware", "pretext", "metrics", "licence", "limits"):
+        assert card[field], field
+    assert (ROOT / card["command"].split()[-1]).is_file()
+    assert card["pretext"]["test_accuracy"] > 2 * card["pretext"]["chance_accuracy"]
+    text = (store.find(name) / "README.md").read_text()
+    assert text == cards.render(card)
+    assert "/root" not in text and "/home" not in text and "/work" not in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_tap_beats_random_weights_by_more_than_twice_the_spread(name):
+    metrics = zoo.info(name)["metrics"]
+    pairs = 0
+    for ours in metrics:
+        for random in metrics:
+            if (ours["settings"]["weights_from"], random["settings"]["weights_from"]) != (
+                    "this entry", "random") or ours["protocol"] != random["protocol"]:
+                continue
+            same = ("epochs", "batch_size", "learning_rate", "train", "test", "seeds")
+            assert all(ours["settings"][k] == random["settings"][k] for k in same)
+            assert len(ours["settings"]["seeds"]) >= 3
+            for tap in [*ours["taps"]][1:]:  # from the second on, as the papers' tables show
+                if tap not in random["taps"]:
+                    continue
+                a, b = ours["taps"][tap], random["taps"][tap]
+                spread = max(a["last_std"], b["last_std"])
+                assert a["last_mean"] > b["last_mean"] + 2 * spread, (name, tap)
+                pairs += 1
+    assert pairs >= 4
+
+
+def test_rotnet_nin_is_worth_what_was_asked_of_it():
+    """At least 76 % non-linear on ConvB2, and the paper's order: block 2 is the best."""
+    metric = next(m for m in zoo.info("rotnet_nin")["metrics"]
+                  if m["protocol"] == "gidaris2018-nonlinear"
+                  and m["settings"]["weights_from"] == "this entry")
+    means = {tap: value["last_mean"] for tap, value in metric["taps"].items()}
+    assert means["block2"] >= 0.76 and max(means, key=means.get) == "block2"
