@@ -40,5 +40,5 @@ def test_every_page_is_reachable_from_the_index():
         if page.name != "index.md":
             assert f"({page.relative_to(docs).as_posix()})" in index, page
     for page in [*docs.rglob("*.md"), ROOT / "README.md"]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        for target in re.findall(r"\]\(([\w/.]+\.(?:md|png|py))\)", page.read_text()):
             assert (page.parent / target).exists(), (page, target)
