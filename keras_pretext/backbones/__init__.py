@@ -6,10 +6,11 @@ _backend.require()
 
 from keras_pretext.backbones.alexnet import AlexNet  # noqa: E402
 from keras_pretext.backbones.base import Backbone, Tap, registry  # noqa: E402
+from keras_pretext.backbones.exemplar_cnn import ExemplarCNN  # noqa: E402
 from keras_pretext.backbones.network_in_network import NetworkInNetwork  # noqa: E402
 from keras_pretext.backbones.vgg import VGG  # noqa: E402
 
-__all__ = ["VGG", "AlexNet", "Backbone", "NetworkInNetwork", "Tap", "get", "list"]
+__all__ = ["VGG", "AlexNet", "Backbone", "ExemplarCNN", "NetworkInNetwork", "Tap", "get", "list"]
 
 
 def get(name, /, **config):
