@@ -1,4 +1,4 @@
-"""Rotations of square pictures."""
+"""Rotations of pictures, and reading them between their pixels."""
 
 import math
 
@@ -61,3 +61,53 @@ def turn_and_blur(images, degrees, crop, sigma=1.2):
             norm = norm + weight
     out = total / norm.astype("float32").ravel()[None, :, None]
     return ops.cast(ops.floor(ops.reshape(out, (-1, crop, crop, channels)) + 0.5), "uint8")
+
+
+def sample(images, rows, columns):
+    """Pictures read between their pixels, bilinearly; places outside are those of the border.
+
+    Args:
+        images: `(batch, height, width, channels)`, any dtype.
+        rows, columns: float32 `(batch, h, w)`: places in pixels, 0 is the middle of the first.
+
+    Returns:
+        float32 `(batch, h, w, channels)`.
+    """
+    height, width, channels = images.shape[1:]
+    flat = ops.reshape(images, (-1, height * width, channels))
+
+    def ends(place, length):
+        place = ops.clip(place, 0.0, length - 1.0)
+        first = ops.minimum(ops.floor(place), max(length - 2.0, 0.0))
+        return ops.cast(first, "int32"), (place - first)[..., None]
+
+    (top, down), (left, right) = ends(rows, height), ends(columns, width)
+    shape = (-1, *rows.shape[1:], channels)
+
+    def pixels(row, column):
+        index = ops.minimum(row, height - 1) * width + ops.minimum(column, width - 1)
+        index = ops.reshape(index, (-1, rows.shape[1] * rows.shape[2], 1))
+        return ops.reshape(ops.cast(ops.take_along_axis(flat, index, axis=1), "float32"), shape)
+
+    upper = pixels(top, left) * (1.0 - right) + pixels(top, left + 1) * right
+    lower = pixels(top + 1, left) * (1.0 - right) + pixels(top + 1, left + 1) * right
+    return upper * (1.0 - down) + lower * down
+
+
+def turned_square(centre_row, centre_column, side, degrees, size):
+    """The places of the `size` by `size` points of a square that is turned counter-clockwise.
+
+    Args:
+        centre_row, centre_column, side, degrees: float32 `(batch,)`, in pixels and degrees.
+        size: points along a side.
+
+    Returns:
+        rows, columns: float32 `(batch, size, size)`, as `sample` takes them.
+    """
+    offset = (np.arange(size, dtype="float32") - (size - 1) / 2) / size
+    y, x = ops.convert_to_tensor(offset)[None, :, None], ops.convert_to_tensor(offset)[None, None]
+    angle = degrees * (math.pi / 180.0)
+    c = (ops.cos(angle) * side)[:, None, None]
+    s = (ops.sin(angle) * side)[:, None, None]
+    return (centre_row[:, None, None] + c * y + s * x,
+            centre_column[:, None, None] + c * x - s * y)
