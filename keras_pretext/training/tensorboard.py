@@ -25,22 +25,31 @@ class TensorBoard:
     """A callback of `Trainer` that writes event files; `tensorboard --logdir FOLDER` shows them.
 
     At every logged step: loss, metrics, learning rate, epoch, and images per second of the whole
-    and of the model alone (of the data alone, once at the start). At every epoch: the test
-    metrics, the health line, pictures of puzzles with the network's answers, and the filters of
-    the first convolution. At the end of an epoch, too, the embedding projector's files: pooled
-    features of the last tap, with the pictures and, where there are any, their labels.
+    and of the model alone (of the data alone, once at the start). At the end of every epoch: the
+    test metrics, the health line, pictures of puzzles with the network's answers, the filters of
+    the first convolution, and the embedding projector's files (those of the last epoch stay):
+    pooled features of the last tap, with the pictures and, where there are any, their labels.
 
-    It writes with the `tensorboard` package alone, on any backend, and changes nothing of the run.
-    A resumed run goes on in the same folder; TensorBoard drops what came after the checkpoint.
+    It writes with the `tensorboard` package alone, on any backend, and changes nothing of what is
+    trained. A resumed run goes on in the same folder; TensorBoard drops what came after the
+    checkpoint.
 
     Args:
         folder: for the event files.
         puzzles: pictures whose puzzles are shown.
         embeddings: pictures in the projector.
         data_seconds: how long the data alone are timed at the start; 0 leaves it out.
+
+    Raises:
+        ImportError: where the `tensorboard` package is not installed.
     """
 
-    def __init__(self, folder, puzzles=4, embeddings=400, data_seconds=2.0):
+    def __init__(self, folder, puzzles=4, embeddings=500, data_seconds=2.0):
+        try:
+            import tensorboard.summary.writer.event_file_writer  # noqa: F401
+        except ImportError as error:
+            raise ImportError("event files need the package tensorboard: pip install tensorboard. "
+                              f"Received: {error}") from None
         self.folder, self.puzzles = pathlib.Path(folder), puzzles
         self.embeddings, self.data_seconds = embeddings, data_seconds
 
@@ -50,16 +59,18 @@ class TensorBoard:
 
         self.folder.mkdir(parents=True, exist_ok=True)
         self._writer = EventFileWriter(str(self.folder))
-        if trainer.step:  # what an interrupted run wrote after its checkpoint comes again
-            self._writer.add_event(Event(wall_time=time.time(), step=trainer.step + 1,
-                                         session_log=SessionLog(status=SessionLog.START)))
-        if self.data_seconds:
+        # what an interrupted run wrote after its checkpoint (or before its first) comes again
+        self._writer.add_event(Event(wall_time=time.time(), step=trainer.step + 1,
+                                     session_log=SessionLog(status=SessionLog.START)))
+        if self.data_seconds and trainer.step < trainer.total_steps:
             rate = self._data_rate(trainer)
-            self._add(trainer.step, [("speed/data alone (images per second)", rate)])
+            self._add(trainer.step + 1, [("speed/data alone (images per second)", rate)])
+        self._writer.flush()
 
     def on_log(self, trainer, row):
         self._add(row["step"], [(_RENAMED.get(k, f"train/{k}"), v) for k, v in row.items()
                                 if k not in _SKIPPED and not k.startswith("test_")])
+        self._writer.flush()  # a run that is killed leaves all that it logged
 
     def on_epoch(self, trainer, row):
         step = trainer.step
@@ -68,7 +79,10 @@ class TensorBoard:
         self._image(step, "first-layer filters", np.kron(
             first_layer_filters(trainer.model.backbone), np.ones((4, 4, 1), "uint8")))
         source = trainer.test_source or trainer.source
-        self._image(step, "puzzles", np.asarray(_sheet(trainer, source, self.puzzles)))
+        try:
+            self._image(step, "puzzles", np.asarray(_sheet(trainer, source, self.puzzles)))
+        except ValueError as error:  # a picture that the preview refuses does not stop the run
+            self._text(step, "puzzles that could not be drawn", str(error))
         self._project(trainer, source)
         self._writer.flush()
 
@@ -124,26 +138,28 @@ class TensorBoard:
         size = min(task.image_size, 64)
         count = min(self.embeddings, source.num_examples)
         framing = task.layer(augment=False).framing
-        pictures = np.stack([keras.ops.convert_to_numpy(framing(
-            keras.ops.convert_to_tensor(_picture(source, k)),
-            keras.ops.zeros((framing.num_draws,)))) for k in range(count)])
         extract = backbone.extractor([*backbone.taps][-1], pooling="avg")
-        vectors = np.concatenate([keras.ops.convert_to_numpy(extract(
-            pictures[k:k + 50], training=False)) for k in range(0, count, 50)])
-        small = np.stack([np.asarray(Image.fromarray(p).resize((size, size))) for p in pictures])
+        vectors, small = [], []
+        for start in range(0, count, 50):
+            framed = np.stack([_framed(framing, _picture(source, k))
+                               for k in range(start, min(start + 50, count))])
+            vectors += [*keras.ops.convert_to_numpy(extract(framed, training=False))]
+            small += [np.asarray(Image.fromarray(p).resize((size, size))) for p in framed]
         folder = self.folder / "projector"
         folder.mkdir(exist_ok=True)
         rows = "".join("\t".join(f"{v:.6g}" for v in vector) + "\n" for vector in vectors)
         checkpoint.write_atomically(folder / "vectors.tsv", lambda p: p.write_text(rows))
         checkpoint.write_atomically(folder / "sprite.png",
-                                    lambda p: p.write_bytes(_png(tiled(small))))
-        config = ['embeddings {', '  tensor_name: "last tap, averaged over its map"',
-                  '  tensor_path: "projector/vectors.tsv"']
+                                    lambda p: p.write_bytes(_png(tiled(np.stack(small)))))
+        names = [str(k) for k in range(count)]
         if source.has_labels:
-            names, labels = source.class_names, source.labels()[:count]
-            text = "".join(f"{names[int(k)]}\n" for k in labels)
-            checkpoint.write_atomically(folder / "labels.tsv", lambda p: p.write_text(text))
-            config.append('  metadata_path: "projector/labels.tsv"')
+            names = [_name(source, k) for k in source.labels()[:count]]
+        text = "".join(" ".join(name.split()) + "\n" for name in names)
+        checkpoint.write_atomically(folder / "metadata.tsv",
+                                    lambda p: p.write_text(text, encoding="utf-8"))
+        config = ['embeddings {', '  tensor_name: "last tap, averaged over its map"',
+                  '  tensor_path: "projector/vectors.tsv"',
+                  '  metadata_path: "projector/metadata.tsv"']
         config += ['  sprite {', '    image_path: "projector/sprite.png"',
                    f'    single_image_dim: {size}', f'    single_image_dim: {size}', '  }', '}']
         checkpoint.write_atomically(self.folder / "projector_config.pbtxt",
@@ -151,30 +167,55 @@ class TensorBoard:
 
 
 def _sheet(trainer, source, count):
-    """Puzzles of the first pictures; a title is green where the network's answer was right.
+    """Puzzles of the first pictures; titles are green where the network's answer was right.
 
-    The answers are shown for tasks that classify each of the pictures they preview.
+    Tasks that classify have their answers shown: beside each picture where there are as many, in
+    the first picture's title otherwise. Other tasks have only their puzzles.
     """
     task, layer = trainer.task, trainer.task.layer()
     count = min(count, source.num_examples)
     images = [_picture(source, k) for k in range(count)]
     numbers = draws(0, 0, np.arange(count), task.num_draws)
-    rows, marks = task.preview(images, numbers), []
+    rows = task.preview(images, numbers)
+    loss = task.objective()["loss"]  # a dict where there are several outputs
+    if not isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+        return puzzle_sheet(rows, side=160)
+    marks = []
     for k, (image, number) in enumerate(zip(images, numbers, strict=True)):
-        inputs, labels = layer(keras.ops.convert_to_tensor(image),
-                               keras.ops.convert_to_tensor(number))
+        inputs, truth = layer(keras.ops.convert_to_tensor(image),
+                              keras.ops.convert_to_tensor(number))
+        if layer.uses_labels:
+            truth = source.labels()[k]
         outputs = trainer.model(keras.tree.map_structure(lambda t: t[None], inputs),
                                 training=False)
-        one_each = (not isinstance(outputs, dict) and len(outputs.shape) == 3
-                    and outputs.shape[1] == len(rows[k]))
-        if not one_each:
-            return puzzle_sheet(rows)
-        answers = np.argmax(keras.ops.convert_to_numpy(outputs)[0], -1)
-        right = answers == keras.ops.convert_to_numpy(labels)
-        rows[k] = [(f"{title}, said {answer}", picture)
-                   for (title, picture), answer in zip(rows[k], answers, strict=True)]
-        marks.append(right.tolist())
-    return puzzle_sheet(rows, side=160, marks=marks)
+        answers = np.argmax(keras.ops.convert_to_numpy(outputs), -1).ravel()
+        right = answers == np.ravel(keras.ops.convert_to_numpy(truth))
+        title, first = rows[k][0]
+        if len(answers) == 1:
+            label, said = ((_name(source, n) for n in (truth, answers[0])) if layer.uses_labels
+                           else (f"label {int(truth)}", answers[0]))
+            rows[k][0], shown = (f"{title}: {label}, said {said}", first), right
+        elif len(answers) == len(rows[k]):
+            rows[k] = [(f"{title}, said {answer}", picture)
+                       for (title, picture), answer in zip(rows[k], answers, strict=True)]
+            shown = right
+        else:
+            rows[k][0] = (f"{title}, {right.sum()} of {len(right)} right", first)
+            shown = [right.all()]
+        marks.append([*map(bool, shown), *[None] * (len(rows[k]) - len(shown))])
+    widest = max(len(title) for row in rows for title, _ in row)
+    return puzzle_sheet(rows, side=min(max(160, 7 * widest), 256), marks=marks)
+
+
+def _name(source, label):
+    """A label as its class' name, where it has one."""
+    names = source.class_names or ()
+    return names[int(label)] if 0 <= label < len(names) else str(int(label))
+
+
+def _framed(framing, picture):
+    return keras.ops.convert_to_numpy(framing(keras.ops.convert_to_tensor(picture),
+                                              keras.ops.zeros((framing.num_draws,))))
 
 
 def _picture(source, k):

@@ -1,5 +1,6 @@
 """Pictures of what tasks ask and of what networks learnt."""
 
+from keras_pretext.visualize.filters import first_layer_filters
 from keras_pretext.visualize.puzzles import puzzle_sheet
 
-__all__ = ["puzzle_sheet"]
+__all__ = ["first_layer_filters", "puzzle_sheet"]

@@ -12,7 +12,7 @@ def puzzle_sheet(rows, side=128, marks=None):
     Args:
         rows: a list, one an image, of lists of (title, uint8 HWC array).
         side: width of a picture on the sheet, in pixels.
-        marks: the same shape of booleans: titles are green where True, red where False.
+        marks: the same shape: titles are green where True, red where False, black where None.
 
     Returns:
         a PIL image.
@@ -24,7 +24,7 @@ def puzzle_sheet(rows, side=128, marks=None):
     for r, row in enumerate(rows):
         for c, (title, picture) in enumerate(row):
             x, y = gap + c * (side + gap), gap + r * (side + line + gap)
-            ink = INK if marks is None else GOOD if marks[r][c] else BAD
+            ink = {None: INK, True: GOOD, False: BAD}[None if marks is None else marks[r][c]]
             draw.text((x, y), title, fill=ink, font=font)
             picture = Image.fromarray(np.asarray(picture, np.uint8))
             kind = Image.Resampling.NEAREST if picture.width < side else Image.Resampling.LANCZOS
