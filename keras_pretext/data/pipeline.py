@@ -31,8 +31,11 @@ def index_batches(num_examples, batch_size, seed, start_step=0):
 
 def array_batches(images, layer, batch_size, seed, start_step=0):
     """NumPy `(index, images, draws)` for a task layer that runs on the device (any backend)."""
-    for epoch, index in index_batches(len(images), batch_size, seed, start_step):
-        yield index, images[index], draw.draws(seed, epoch, index, layer.num_draws)
+    count = len(images)
+    for epoch, index in index_batches(count * layer.visits, batch_size, seed, start_step):
+        numbers = draw.draws(seed, epoch, index, layer.num_draws)
+        index = np.asarray(layer.shown(epoch, index % count))
+        yield index, images[index], numbers
 
 
 def held_in_memory(source):
@@ -71,8 +74,9 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
     workers = workers or os.cpu_count()
 
     def indices():
-        batches = (index_batches(source.num_examples, batch_size, seed, start_step) if shuffle
-                   else one_pass(source.num_examples, batch_size))
+        count = source.num_examples
+        batches = (index_batches(count * layer.visits, batch_size, seed, start_step) if shuffle
+                   else one_pass(count, batch_size))
         yield from itertools.islice(batches, steps)
 
     stream = tf.data.Dataset.from_generator(indices, output_signature=(
@@ -90,6 +94,7 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
 
         def puzzles(epoch, index):
             numbers = draw.draws(seed, epoch, index, layer.num_draws)
+            index = layer.shown(epoch, index % source.num_examples)
             return labelled(index, *layer(tf.gather(images, index), numbers))
 
         stream = stream.map(puzzles, num_parallel_calls=workers, deterministic=True)
@@ -98,6 +103,7 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
 
         def picture(epoch, index):
             numbers = draw.draws(seed, epoch, index, layer.num_draws)
+            index = layer.shown(epoch, index % source.num_examples)
             image = source.fetch(index)["image"]
             framing = layer.framing
             if source.encoded:

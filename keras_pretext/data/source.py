@@ -54,6 +54,28 @@ class Source:
         """uint8 `(n, H, W, 3)` and int64 `(n,)` labels or None; for pictures of one size."""
         raise NotImplementedError
 
+    def pictures(self, index, batch=256):
+        """Yields pictures, decoded, in the order asked for: `(index, uint8 (n, H, W, 3))`.
+
+        Args:
+            index: integers `(count,)`.
+            batch: the largest n; pictures that differ in size, or are too many for memory, come
+                one at a time.
+        """
+        index = np.asarray(index, "int64")
+        shape = self.uniform_shape
+        if shape is not None and self.num_examples * int(np.prod(shape)) <= 1 << 30:
+            images = self.arrays()[0]
+            for start in range(0, len(index), batch):
+                part = index[start:start + batch]
+                yield part, images[part]
+            return
+        from keras_pretext.data.decode import decode
+
+        for k in index:
+            image = self.fetch(int(k))["image"].numpy()
+            yield np.array([k]), (decode(image) if self.encoded else image)[None]
+
     def _place(self, k):
         """Where an example lies, for messages."""
         return f"{self.name} {k}"

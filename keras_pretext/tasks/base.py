@@ -21,11 +21,16 @@ class PretextLayer(keras.layers.Layer):
 
     uses_labels = False  # True: the pipeline puts the source's labels for the pseudolabels
     uses_index = False  # True: it puts the examples' indices, int64, for `Task.before_step`
+    visits = 1  # how often an epoch shows each example, every time with other draws
 
     def __init__(self, framing, num_draws, **kwargs):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**{**kwargs, "autocast": False, "trainable": False})
         self.framing, self.num_draws = framings.get(framing), num_draws
+
+    def shown(self, epoch, index):
+        """The examples that an epoch shows in the place of others: as they are by default."""
+        return index
 
     def puzzle(self, images, draws):
         """Framed uint8 `(B, size, size, 3)` and draws `(B, num_draws - framing.num_draws)`."""
@@ -125,6 +130,29 @@ class Task:
 
     name = None
     on_epoch_start = before_step = None
+
+    def prepare(self, source, seed):
+        """Dict of NumPy arrays that is learnt from the data once, before training.
+
+        It is `trainer.prepared`; it lies in the run's `prepared.npz`, from which a resumed run
+        takes it, and its fingerprint in the manifest.
+
+        Args:
+            source: the `Source` that is trained on.
+            seed: the recipe's.
+        """
+        return {}
+
+    def adopt(self, prepared):
+        """Takes from the prepared arrays what belongs to the config, before the model is built."""
+
+    def examples(self, source, prepared):
+        """None, or uint8 pictures `(n, H, W, 3)` and int64 labels `(n,)`.
+
+        They are trained on in place of the source's; and tested on, with the draws that
+        `layer(augment=False)` makes of the numbers it is given.
+        """
+        return None
 
     def tables(self, source, seed):
         """Dict of NumPy arrays that training goes on to change: `trainer.tables`.

@@ -1,4 +1,4 @@
-"""What a task learns from the data while it trains: tables in the checkpoint, labels by index."""
+"""What a task learns from the data: before training, or while it trains (labels by index)."""
 
 import json
 
@@ -7,6 +7,27 @@ import numpy as np
 
 from keras_pretext.data.source import digest
 from keras_pretext.training import checkpoint
+
+
+def prepared(task, source, seed, folder):
+    """What the task's `prepare` gives, from the run's `prepared.npz` if it is there, else into it.
+
+    Raises:
+        ValueError: where the file was made from other data.
+    """
+    path = folder / "prepared.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as file:
+            kept = {name: file[name] for name in file.files}
+        if str(kept.pop("data")) != source.fingerprint():
+            raise ValueError("what this run has prepared is of other data. Use another folder, or "
+                             f"that data. Received: {source.name!r} for {path}")
+        return kept
+    found = task.prepare(source, seed)
+    if found:
+        checkpoint.write_atomically(path, lambda p: np.savez(
+            open(p, "wb"), data=np.array(source.fingerprint()), **found))
+    return found
 
 
 def checked(kept, fresh, place):

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_pretext import data
 from keras_pretext.data import pipeline as pipelines
+from keras_pretext.data.arrays import ArraySource
 from keras_pretext.training import checkpoint, schedules, tables
 from keras_pretext.training.health import Health, NotFinite
 from keras_pretext.training.optimizers import CoupledSGD
@@ -61,10 +62,17 @@ class Trainer:
         self.source = data.open(recipe.data, split=recipe.split)
         self.test_source = (data.open(recipe.data, split=recipe.test_split)
                             if recipe.test_split else None)
-        self.steps_per_epoch = pipelines.steps_per_epoch(self.source.num_examples,
-                                                         recipe.batch_size)
-        self.total_steps = max(1, round(self.steps_per_epoch * recipe.epochs))
         self._prepare_folder()
+        self.data, self.prepared = self.source, tables.prepared(self.task, self.source,
+                                                                recipe.seed, self.out)
+        self.task.adopt(self.prepared)
+        examples = self.task.examples(self.source, self.prepared)
+        if examples is not None:
+            self.source = ArraySource(*examples, name=self.source.name, split=self.source.split)
+            self.test_source = self.test_source and self.source
+        self.steps_per_epoch = pipelines.steps_per_epoch(
+            self.source.num_examples * self.task.layer().visits, recipe.batch_size)
+        self.total_steps = max(1, round(self.steps_per_epoch * recipe.epochs))
         if on_tensorflow():
             import tensorflow as tf
 
@@ -320,9 +328,9 @@ class Trainer:
         """Saves the batch that made the loss NaN or Inf, then stops."""
         path = self.out / "not_finite.npz"
         start = self.step - 1
-        epoch, index = next(pipelines.index_batches(self.source.num_examples,
-                                                    self.recipe.batch_size, self.recipe.seed,
-                                                    start))
+        epoch, index = next(pipelines.index_batches(
+            self.source.num_examples * self.layer.visits, self.recipe.batch_size,
+            self.recipe.seed, start))
         arrays = {"step": start, "epoch": epoch, "index": index}
         if on_tensorflow():
             inputs, labels = next(iter(pipelines.pipeline(
@@ -350,10 +358,11 @@ class Trainer:
                     keras.backend.backend(): sys.modules[keras.backend.backend()].__version__}
         checkpoint.write_json(self.out / "manifest.json", {
             "recipe": self.recipe.to_dict(), "recipe_fingerprint": self.recipe.fingerprint(),
-            "data": {"name": self.source.name, "split": self.source.split,
-                     "num_examples": self.source.num_examples,
-                     "fingerprint": self.source.fingerprint(),
-                     "skipped": len(self.source.skipped)},
+            "data": {"name": self.data.name, "split": self.data.split,
+                     "num_examples": self.data.num_examples,
+                     "fingerprint": self.data.fingerprint(),
+                     "skipped": len(self.data.skipped)},
+            "prepared": tables.fingerprint(self.prepared),
             "steps": self.total_steps, "replicas": self.replicas, "versions": versions,
             "backend": keras.backend.backend(), "xla": self.model.xla,
             "parameters": self.model.count_params(), "resumed_at": self.step,
@@ -371,7 +380,7 @@ class Trainer:
 
         checkpoint.write_atomically(folder / "model.keras", write)
         checkpoint.write_json(folder / "recipe.json", self.recipe.to_dict())
-        tables.write(folder, self.tables)
+        tables.write(folder, {**self.prepared, **self.tables})
         measured = {}
         if self.test_source is not None:  # on the artefact, and all of the split
             found = evaluate(load_run(self.out), self.test_source, self.recipe.batch_size)
