@@ -28,7 +28,8 @@ def build(spec, learning_rate, steps_per_epoch, epochs):
 
     Args:
         spec: `{"kind": "constant"}`, `{"kind": "one_cycle", "warmup": 0.15}`, or
-            `{"kind": "steps", "epochs": (30, 60, 80), "factor": 0.2}`.
+            `{"kind": "steps", "epochs": (30, 60, 80), "factor": 0.2}`; or, with "factors", the
+            shares of the first rate after each of the epochs.
         learning_rate: the first rate, or the peak.
     """
     options = dict(spec)
@@ -40,6 +41,7 @@ def build(spec, learning_rate, steps_per_epoch, epochs):
         return OneCycle(learning_rate, round(steps_per_epoch * epochs), **options)
     if kind == "steps":
         ends = [round(e * steps_per_epoch) - 1 for e in options["epochs"]]
-        rates = [learning_rate * options["factor"] ** k for k in range(len(ends) + 1)]
+        shares = options.get("factors") or [options["factor"] ** k for k in range(1, len(ends) + 1)]
+        rates = [learning_rate, *(learning_rate * share for share in shares)]
         return keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates)
     return learning_rate

@@ -1,0 +1,24 @@
+"""The smallest Exemplar-CNN, 2,000 seeds of part of Tiny-ImageNet, two CPU cores.
+
+Paper: 67.1 % on STL-10 with 8 times the classes (Dosovitskiy et al., TPAMI 2016, Table 1).
+Ours: no published run yet. It begins with 200 of the classes.
+Cost: about half an hour on two CPU cores.
+Command: keras-pretext pretrain recipes/exemplar_cnn_tiny_imagenet_cpu.py
+"""
+
+from keras_pretext.training import Recipe
+
+recipe = Recipe(
+    name="exemplar_cnn",
+    task=("exemplar", {"num_classes": 2000, "visits": 15, "start": [200, 1]}),
+    backbone=("exemplar_cnn", {"network": "64c5-64c5-128f"}),
+    data="tiny_imagenet_part",
+    test_split="validation",
+    epochs=10,
+    batch_size=64,
+    learning_rate=0.05,
+    schedule={"kind": "one_cycle"},
+    weight_decay=5e-4,
+    precision="mixed_bfloat16",
+    test_images=256,
+)
