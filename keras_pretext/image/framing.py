@@ -158,6 +158,44 @@ class ResizeCrop(CentreCrop):
         return CentreCrop(self.size, self.resize)
 
 
+@registry.register("grid_crop")
+class GridCrop(CentreCrop):
+    """Resize the short side to `resize`, then crop a `size` square of which all cells are alike.
+
+    The side of the square is made a multiple of `cells` in the source as well. So every cell of a
+    `cells` by `cells` grid begins at a whole pixel of the source, and resampling leaves the same
+    pattern in each: from another pattern a network tells the cells even in noise.
+
+    Args:
+        size, resize: as for `CentreCrop`; size is a multiple of cells.
+        cells: along a side.
+        centred: the central square, else one anywhere in the image.
+    """
+
+    def __init__(self, size, resize=None, cells=3, centred=False):
+        super().__init__(size, resize)
+        if self.size % cells:
+            raise ValueError("size is a multiple of cells. "
+                             f"Received: size={size}, cells={cells}")
+        self.cells, self.centred = int(cells), bool(centred)
+        self.num_draws = 0 if centred else 2
+
+    def window(self, height, width, draws):
+        _, _, side, _ = super().window(height, width, draws)
+        side = ops.minimum(ops.maximum(side // self.cells, 1) * self.cells,
+                           ops.minimum(height, width))
+        if self.centred:
+            return (height - side) // 2, (width - side) // 2, side, side
+        room = [ops.cast(extent - side + 1, "float32") for extent in (height, width)]
+        return _whole(draws[..., 0] * room[0]), _whole(draws[..., 1] * room[1]), side, side
+
+    def evaluation(self):
+        return GridCrop(self.size, self.resize, self.cells, centred=True)
+
+    def get_config(self):
+        return {**super().get_config(), "cells": self.cells, "centred": self.centred}
+
+
 @registry.register("pad_crop")
 class PadCrop(Framing):
     """The short side to `size`, `pad` black pixels around, a random `size` square of that.

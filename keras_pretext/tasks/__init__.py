@@ -9,11 +9,12 @@ from keras_pretext.tasks.classification import Classification  # noqa: E402
 from keras_pretext.tasks.counting import Counting  # noqa: E402
 from keras_pretext.tasks.exemplar import Exemplar  # noqa: E402
 from keras_pretext.tasks.exemplar_triplet import ExemplarTriplet  # noqa: E402
+from keras_pretext.tasks.jigsaw import Jigsaw  # noqa: E402
 from keras_pretext.tasks.noise_targets import NoiseTargets  # noqa: E402
 from keras_pretext.tasks.relative_patch import RelativePatch  # noqa: E402
 from keras_pretext.tasks.rotation import Rotation  # noqa: E402
 
-__all__ = ["Classification", "Counting", "Exemplar", "ExemplarTriplet", "NoiseTargets",
+__all__ = ["Classification", "Counting", "Exemplar", "ExemplarTriplet", "Jigsaw", "NoiseTargets",
            "PretextLayer", "PretextModel", "RelativePatch", "Rotation", "Task", "get", "list"]
 
 

@@ -7,7 +7,8 @@ from PIL import Image
 from keras_pretext.image import framing as framings
 
 KINDS = [framings.PadCrop(32, 4), framings.ResizeCrop(48, 56), framings.CentreCrop(40, 44),
-         framings.RandomResizedCrop(48, (0.2, 1.0))]
+         framings.RandomResizedCrop(48, (0.2, 1.0)), framings.GridCrop(48, 56),
+         framings.GridCrop(48, 50, 4, centred=True)]
 
 
 @pytest.mark.parametrize("framing", KINDS, ids=lambda f: type(f).__name__)
@@ -73,3 +74,24 @@ def test_evaluation_framing_takes_the_centre():
 def test_an_unknown_kind_names_the_nearest():
     with pytest.raises(ValueError, match="pad_crop.*Received: 'pad_corp'"):
         framings.get({"kind": "pad_corp", "size": 32})
+
+
+@pytest.mark.parametrize("side", [50, 77, 110])
+def test_cells_of_the_grid_crop_are_resampled_alike(rng, side):
+    """What lies in one cell of a picture gives the same pixels when it lies in the next."""
+    framing = framings.GridCrop(45, 48, 3, centred=True)
+    top, left, h, w = [int(v) for v in framing.window(np.int32(side), np.int32(side), None)]
+    assert h == w == side * 45 // 48 // 3 * 3
+    image = rng.integers(0, 256, (1, side, side, 3)).astype("uint8")
+    moved = np.roll(image, h // 3, axis=2)
+    one, other = (np.asarray(framing(x, np.zeros((1, 0), "float32"))) for x in (image, moved))
+    np.testing.assert_array_equal(one[:, :, 2:13], other[:, :, 17:28])
+    plain = framings.CentreCrop(45, 48)
+    if int(plain.window(np.int32(side), np.int32(side), None)[2]) % 3:
+        one, other = (np.asarray(plain(x, np.zeros((1, 0), "float32"))) for x in (image, moved))
+        assert (one[:, :, 2:13] != other[:, :, 17:28]).any()
+
+
+def test_a_grid_that_does_not_divide_is_refused():
+    with pytest.raises(ValueError, match="size=224, cells=3"):
+        framings.GridCrop(224)
