@@ -20,7 +20,7 @@ import keras_pretext
 from keras_pretext import zoo
 print(keras_pretext.__file__)
 for name in zoo.list():
-    features = zoo.load(name, pooling="avg")(np.zeros((1, 64, 64, 3), "uint8"))
+    features = zoo.load(name, pooling="avg")(np.zeros((1, 128, 128, 3), "uint8"))
     print(name, *features)
 """
 
