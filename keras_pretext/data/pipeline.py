@@ -101,8 +101,11 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
     else:
         from keras_pretext.data.decode import decode_framed
 
-        def picture(epoch, index):
+        def numbered(epoch, index):  # a batch at a time: the generator is many small operations
             numbers = draw.draws(seed, epoch, index, layer.num_draws)
+            return tf.fill(tf.shape(index), epoch), index, numbers
+
+        def picture(epoch, index, numbers):
             index = layer.shown(epoch, index % source.num_examples)
             image = source.fetch(index)["image"]
             framing = layer.framing
@@ -112,7 +115,7 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
                 image = framing(image, numbers[:framing.num_draws])
             return index, tf.ensure_shape(image, (framing.size, framing.size, 3)), numbers
 
-        stream = stream.map(lambda epoch, index: (tf.fill(tf.shape(index), epoch), index)).unbatch()
+        stream = stream.map(numbered).unbatch()
         stream = stream.map(picture, num_parallel_calls=workers, deterministic=True)
         stream = stream.batch(batch_size, drop_remainder=shuffle)
         stream = stream.map(lambda index, *pair: labelled(index, *layer.framed(*pair)),
