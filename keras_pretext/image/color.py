@@ -46,6 +46,16 @@ def to_lab(pixels):
     return ops.stack([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], -1)
 
 
+def lightness(images):
+    """L of CIELAB in 0..100: uint8 sRGB `(..., 3)` to float32 `(...)`."""
+    v = np.arange(256) / 255
+    linear = np.where(v > 0.04045, ((v + 0.055) / 1.055) ** 2.4, v / 12.92)
+    y = ops.sum(ops.take(_constant(linear), ops.cast(images, "int32"))
+                * _constant(_TO_XYZ[1]), -1)
+    return ops.where(y > 0.008856, 116.0 * ops.power(ops.maximum(y, 0.008856), 1.0 / 3.0) - 16.0,
+                     116.0 * 7.787 * y)
+
+
 def from_lab(lab):
     """CIELAB `(..., 3)` to sRGB, float32, clipped to 0..1 where it is no such colour."""
     lab = ops.cast(lab, "float32")

@@ -398,6 +398,7 @@ def _build_metrics(model, layer):
     outputs = model.compute_output_spec(inputs)
     labels, outputs = keras.tree.map_structure(
         lambda t: keras.ops.zeros(t.shape, t.dtype), (labels, outputs))
+    model.compute_loss(None, labels, outputs)  # of several outputs each loss has a metric
     model.compute_metrics(None, labels, outputs)
     model.reset_metrics()
 

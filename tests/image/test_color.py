@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_pretext.image.color import AB_BINS, from_lab, nearest_bin, to_grey, to_lab
+from keras_pretext.image.color import AB_BINS, from_lab, lightness, nearest_bin, to_grey, to_lab
 
 
 def naive_lab(rgb):
@@ -58,3 +58,10 @@ def test_grey():
     assert found.dtype == np.uint8 and found.shape == picture.shape
     np.testing.assert_array_equal(found[0, :, 0], [76, 150, 29, 255])
     assert (found == found[..., :1]).all()
+
+
+def test_lightness_is_l_of_lab(rng):
+    pixels = rng.integers(0, 256, (5, 40, 3)).astype("uint8")
+    pixels[0, :20] //= 20
+    expected = np.asarray(to_lab(pixels.astype("float32") / 255))[..., 0]
+    np.testing.assert_allclose(lightness(pixels), expected, atol=1e-3)
