@@ -169,6 +169,14 @@ class Task:
         """The labels of held-out pictures, once the model has answered; as they are by default."""
         return labels
 
+    def diagnose(self, trainer):
+        """What the health line says in the place of its own words, or None.
+
+        For failures that the loss does not show. `trainer.health.means` holds the smoothed logs,
+        `trainer.health.images` how many the run has seen.
+        """
+        return None
+
     def layer(self, augment=True):
         """The PretextLayer; with `augment=False` pictures are framed centrally, as for testing."""
         raise NotImplementedError

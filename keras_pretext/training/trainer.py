@@ -108,7 +108,7 @@ class Trainer:
             self.layer = self.task.layer()
             _build_metrics(self.model, self.layer)
         self.step, self.seconds = 0, 0.0
-        self.health = Health(self.task.chance)
+        self.health = Health(self.task.chance, diagnose=lambda: self.task.diagnose(self))
         self.tables = self.task.tables(self.source, recipe.seed)
         self._restore()
 

@@ -127,6 +127,25 @@ def test_the_health_line_names_what_is_wrong():
     assert after([0.6] * 50 + [1.39] * 200).startswith("collapsed")
 
 
+def test_a_task_puts_its_own_diagnosis_into_the_health_line(npz, tmp_path):
+    trainer = Trainer(small(npz), tmp_path, progress=False, max_steps=3)
+    trainer.task.diagnose = lambda trainer: (
+        f"ill at {trainer.health.means['accuracy']:.6f}" if trainer.health.images > 32 else None)
+    row = trainer.run()
+    assert row["health"] == f"ill at {trainer.health.means['accuracy']:.6f}"
+    again = Trainer(small(npz), tmp_path, progress=False)  # and it is resumed
+    assert again.health.means == trainer.health.means and again.health.images == 48
+
+
+def test_the_health_lines_means_are_smoothed_and_an_old_state_is_read():
+    health = Health({"loss": 1.0, "accuracy": 0.5})
+    for loss, other in ((1.0, 4.0), (0.0, 8.0)):
+        health.update({"loss": loss, "other": other}, 10)
+    assert health.means == {"loss": pytest.approx(0.95), "other": pytest.approx(4.2)}
+    health.set_state({"images": 7, "mean": 0.25, "best": None})
+    assert health.mean == 0.25 and health.images == 7
+
+
 def test_a_full_disk_is_one_clear_error_and_the_run_goes_on_when_there_is_room(
         npz, tmp_path, monkeypatch):
     whole, full = tmp_path / "whole", tmp_path / "full"
