@@ -68,6 +68,7 @@ class PretextModel(keras.Model):
     """
 
     xla = False
+    rate_shares = (1.0,)  # of the recipe's learning rate: one for each optimizer
 
     def __init__(self, inputs, outputs, task, backbone, **kwargs):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
@@ -83,6 +84,15 @@ class PretextModel(keras.Model):
         task = keras.saving.deserialize_keras_object(config["task"])
         backbone = keras.saving.deserialize_keras_object(config["backbone"])
         return task.attach(backbone, name=config["name"])
+
+    @property
+    def optimizers(self):
+        """All of them; their variables are in every checkpoint."""
+        return [self.optimizer]
+
+    def build_optimizers(self):
+        """Makes their variables, after `compile`."""
+        self.optimizer.build(self.trainable_variables)
 
     def train_step(self, *args):
         if keras.backend.backend() != "tensorflow":

@@ -34,9 +34,10 @@ def write_json(path, value):
 
 
 def variables_of(model):
-    """Every variable that training changes, in a fixed order: model, seeds, metrics, optimizer."""
+    """Every variable that training changes, in a fixed order: model, seeds, metrics, optimizers.
+    """
     seen, out = set(), []
-    for v in [*model.variables, *model.optimizer.variables]:
+    for v in [*model.variables, *(v for one in model.optimizers for v in one.variables)]:
         if id(v) not in seen:
             seen.add(id(v))
             out.append(v)

@@ -3,20 +3,17 @@
 import keras
 from keras import ops
 
+from keras_pretext.registry import unknown_name
 
-@keras.saving.register_keras_serializable(package="keras_pretext")
-class CoupledSGD(keras.optimizers.SGD):
-    """SGD whose weight decay is coupled: `decay * w` joins the gradient before the momentum.
+KINDS = ("sgd", "adam")
+
+
+class _Coupled:
+    """Weight decay that is coupled: `decay * w` joins the gradient before everything else.
 
     Keras' own `weight_decay` is decoupled. As in Torch's recipes it acts on every variable,
     biases and batch normalisation included.
     """
-
-    def __init__(self, learning_rate=0.01, momentum=0.9, nesterov=False, coupled_decay=0.0,
-                 name="coupled_sgd", **kwargs):
-        super().__init__(learning_rate=learning_rate, momentum=momentum, nesterov=nesterov,
-                         name=name, **kwargs)
-        self.coupled_decay = coupled_decay
 
     def update_step(self, gradient, variable, learning_rate):
         if self.coupled_decay:
@@ -26,3 +23,39 @@ class CoupledSGD(keras.optimizers.SGD):
 
     def get_config(self):
         return {**super().get_config(), "coupled_decay": self.coupled_decay}
+
+
+@keras.saving.register_keras_serializable(package="keras_pretext")
+class CoupledSGD(_Coupled, keras.optimizers.SGD):
+    """SGD whose weight decay is coupled."""
+
+    def __init__(self, learning_rate=0.01, momentum=0.9, nesterov=False, coupled_decay=0.0,
+                 name="coupled_sgd", **kwargs):
+        super().__init__(learning_rate=learning_rate, momentum=momentum, nesterov=nesterov,
+                         name=name, **kwargs)
+        self.coupled_decay = coupled_decay
+
+
+@keras.saving.register_keras_serializable(package="keras_pretext")
+class CoupledAdam(_Coupled, keras.optimizers.Adam):
+    """Adam whose weight decay is coupled, with Torch's epsilon."""
+
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8,
+                 coupled_decay=0.0, name="coupled_adam", **kwargs):
+        super().__init__(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2,
+                         epsilon=epsilon, name=name, **kwargs)
+        self.coupled_decay = coupled_decay
+
+
+def build(kind, learning_rate, momentum=0.9, nesterov=False, weight_decay=0.0):
+    """The optimizer of a recipe.
+
+    Args:
+        kind: "sgd", or "adam", of which `momentum` is the first beta.
+        learning_rate: a number or a Keras schedule.
+    """
+    if kind == "sgd":
+        return CoupledSGD(learning_rate, momentum, nesterov, weight_decay)
+    if kind == "adam":
+        return CoupledAdam(learning_rate, momentum, coupled_decay=weight_decay)
+    raise ValueError(unknown_name("optimizer", kind, KINDS))

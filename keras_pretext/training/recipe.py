@@ -22,7 +22,8 @@ class Recipe:
         batch_size: images a step over all replicas (RotNet sees each four times).
         learning_rate: the first rate, or the peak of a one-cycle schedule.
         schedule: see `schedules.build`.
-        momentum, nesterov: of the SGD.
+        optimizer: "sgd" or "adam".
+        momentum, nesterov: of the SGD; the first beta of Adam.
         weight_decay: coupled, on every variable, as in Torch.
         precision: "float32" or "mixed_bfloat16".
         seed: of the weights, the order of the images and all draws.
@@ -41,6 +42,7 @@ class Recipe:
     batch_size: int = 128
     learning_rate: float = 0.1
     schedule: dict = dataclasses.field(default_factory=lambda: {"kind": "constant"})
+    optimizer: str = "sgd"
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 5e-4

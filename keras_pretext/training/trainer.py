@@ -14,9 +14,8 @@ import numpy as np
 from keras_pretext import data
 from keras_pretext.data import pipeline as pipelines
 from keras_pretext.data.arrays import ArraySource
-from keras_pretext.training import checkpoint, schedules, tables
+from keras_pretext.training import checkpoint, optimizers, schedules, tables
 from keras_pretext.training.health import Health, NotFinite
-from keras_pretext.training.optimizers import CoupledSGD
 from keras_pretext.training.pretext_metrics import evaluate
 from keras_pretext.training.recipe import load_recipe
 
@@ -100,17 +99,23 @@ class Trainer:
             keras.utils.set_random_seed(recipe.seed)
             self.model = self.task.attach(recipe.build_backbone())
             self.model.xla = bool(xla)
-            rate = schedules.build(recipe.schedule, recipe.learning_rate, self.steps_per_epoch,
-                                   recipe.epochs)
-            optimizer = CoupledSGD(rate, recipe.momentum, recipe.nesterov, recipe.weight_decay)
-            self.model.compile(optimizer=optimizer, **self.task.objective())
-            self.model.optimizer.build(self.model.trainable_variables)
+            first, *others = (self._optimizer(share) for share in self.model.rate_shares)
+            self.model.compile(optimizer=first, **self.task.objective())
+            self.model.build_optimizers(*others)
             self.layer = self.task.layer()
             _build_metrics(self.model, self.layer)
         self.step, self.seconds = 0, 0.0
         self.health = Health(self.task.chance, diagnose=lambda: self.task.diagnose(self))
         self.tables = self.task.tables(self.source, recipe.seed)
         self._restore()
+
+    def _optimizer(self, share):
+        """As the recipe has it, at a share of its learning rate."""
+        recipe = self.recipe
+        rate = schedules.build(recipe.schedule, recipe.learning_rate * share,
+                               self.steps_per_epoch, recipe.epochs)
+        return optimizers.build(recipe.optimizer, rate, recipe.momentum, recipe.nesterov,
+                                recipe.weight_decay)
 
     # -- the folder -------------------------------------------------------------------------
 
@@ -228,7 +233,8 @@ class Trainer:
 
     def _groups(self):
         return (self.model.trainable_variables, self.model.non_trainable_variables,
-                self.model.optimizer.variables, self.model.metrics_variables)
+                [v for optimizer in self.model.optimizers for v in optimizer.variables],
+                self.model.metrics_variables)
 
     def _synchronise(self):
         """The functional state back into the model's variables."""
