@@ -5,12 +5,15 @@ from keras_pretext import _backend
 _backend.require()
 
 from keras_pretext.backbones.alexnet import AlexNet  # noqa: E402
-from keras_pretext.backbones.base import Backbone, Tap, registry  # noqa: E402
+from keras_pretext.backbones.base import Backbone, Tap, in_color, registry  # noqa: E402
+from keras_pretext.backbones.colorization_net import ColorizationNet  # noqa: E402
 from keras_pretext.backbones.exemplar_cnn import ExemplarCNN  # noqa: E402
 from keras_pretext.backbones.network_in_network import NetworkInNetwork  # noqa: E402
+from keras_pretext.backbones.split_alexnet import SplitAlexNet  # noqa: E402
 from keras_pretext.backbones.vgg import VGG  # noqa: E402
 
-__all__ = ["VGG", "AlexNet", "Backbone", "ExemplarCNN", "NetworkInNetwork", "Tap", "get", "list"]
+__all__ = ["VGG", "AlexNet", "Backbone", "ColorizationNet", "ExemplarCNN", "NetworkInNetwork",
+           "SplitAlexNet", "Tap", "get", "in_color", "list"]
 
 
 def get(name, /, **config):

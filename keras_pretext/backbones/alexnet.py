@@ -51,11 +51,57 @@ FLAVOURS = {
     # Zhang et al. (2016), released code
     "colorization": Flavour(conv1=(4, 5), groups=2, pool_pad=1, pool5=(1, 1),
                             norm=("bn_plain",) * 6, fc6=(6, 2, 5)),
+    # Zhang et al. (2017): each half of the split-brain network
+    "colorization_half": Flavour((48, 128, 192, 192, 128), conv1=(4, 5), pool_pad=1, pool5=(1, 1),
+                                 norm=("bn_plain",) * 6, fc6=(6, 2, 5)),
     # Caron et al. (2018), released code
     "deepcluster": Flavour(conv1=(4, 2), ceil=False, norm=("bn",) * 5 + (None,), dropout=0.5),
     # Noroozi and Favaro (2016): one tile of the context-free network, conv1 at stride 2
     "cfn": Flavour(conv1=(2, 0), groups=2, lrn=True, dropout=0.5),
 }
+
+
+def stack(x, flavour, fc_units, image_size, conv1_stride, prefix=""):
+    """The layers of an AlexNet, their names with a prefix: ordered `{tap: (tensor, stride)}`."""
+    spec = FLAVOURS[flavour]
+    stride = conv1_stride or spec.conv1[0]
+    kinds = [(11, stride, spec.conv1[1], 1), (5, 1, 2, spec.groups), (3, 1, 1, 1),
+             (3, 1, 1, spec.groups), (3, 1, 1, spec.groups)]
+    pools = {1: (2, spec.pool_pad), 2: (2, spec.pool_pad), 5: spec.pool5}
+    size, total, taps = image_size, 1, {}
+    for k, (channels, (kernel, step, pad, groups)) in enumerate(
+            zip(spec.channels, kinds, strict=True), 1):
+        norm, label = spec.norm[k - 1], f"{prefix}conv{k}"
+        x = _padded(x, pad, f"{label}_pad")
+        x = layers.Conv2D(channels, kernel, step, groups=groups, use_bias=norm is None,
+                          kernel_initializer="he_normal", name=label)(x)
+        x = _activated(x, norm, label)
+        size, total = (size + 2 * pad - kernel) // step + 1, total * step
+        taps[f"conv{k}"] = (x, total)
+        if k in pools:  # after a ReLU a zero is neutral to the maximum
+            step, pad = pools[k]
+            more = step - 1 if spec.ceil else 0
+            x = _padded(x, (pad, pad + more), f"{prefix}pool{k}_pad")
+            x = layers.MaxPooling2D(3, step, name=f"{prefix}pool{k}")(x)
+            size, total = (size + 2 * pad + more - 3) // step + 1, total * step
+            if spec.lrn and k < 5:
+                x = LocalResponseNormalization(name=f"{prefix}norm{k}")(x)
+            taps[f"pool{k}"] = (x, total)
+    if fc_units and size < 1:
+        raise ValueError(f"image_size leaves nothing of pool5. Received: {image_size}")
+    for k, units in enumerate(fc_units, 6):
+        kernel, dilation, pad = (size, 1, 0) if k == 6 else (1, 1, 0)
+        if k == 6 and spec.fc6:
+            kernel, dilation, pad = spec.fc6
+        norm, label = spec.norm[5], f"{prefix}fc{k}"
+        if spec.dropout:
+            x = layers.Dropout(spec.dropout, name=f"{prefix}drop{k}")(x)
+        x = _padded(x, pad, f"{label}_pad")
+        x = layers.Conv2D(units, kernel, dilation_rate=dilation, use_bias=norm is None,
+                          kernel_initializer="he_normal", name=label)(x)
+        x = _activated(x, norm, label)
+        taps[label.removeprefix(prefix)] = (x, total)
+    return taps
 
 
 @registry.register("alexnet")
@@ -69,70 +115,38 @@ class AlexNet(Backbone):
     larger pictures give a map of them.
 
     Args:
-        flavour: "rotnet", "caffenet", "deepcontext", "colorization", "deepcluster" or "cfn".
+        flavour: "rotnet", "caffenet", "deepcontext", "colorization", "colorization_half",
+            "deepcluster" or "cfn".
         fc_units: widths of the fully connected layers; () leaves the network convolutional.
         image_size: the input side at which fc6 gives 1x1.
         conv1_stride: in place of the flavour's; 4 moves a "cfn" to recognition.
         mean, std: of the training images, RGB in 0..255; ImageNet's by default.
         sobel: the first convolution sees the edges of the mean channel instead of the colours.
+        color: what it sees: "RGB", or of CIELAB "L" (lightness alone), "ab" or "Lab".
     """
 
     def __init__(self, flavour="rotnet", fc_units=(4096, 4096), image_size=224, conv1_stride=None,
-                 mean=IMAGENET_MEAN, std=IMAGENET_STD, sobel=False, name="alexnet", **kwargs):
+                 mean=IMAGENET_MEAN, std=IMAGENET_STD, sobel=False, color="RGB", name="alexnet",
+                 **kwargs):
         if flavour not in FLAVOURS:
             raise ValueError(unknown_name("AlexNet flavour", flavour, FLAVOURS))
-        spec, fc_units = FLAVOURS[flavour], tuple(fc_units)
-        stride = conv1_stride or spec.conv1[0]
-        kinds = [(11, stride, spec.conv1[1], 1), (5, 1, 2, spec.groups), (3, 1, 1, 1),
-                 (3, 1, 1, spec.groups), (3, 1, 1, spec.groups)]
-        pools = {1: (2, spec.pool_pad), 2: (2, spec.pool_pad), 5: spec.pool5}
+        fc_units = tuple(fc_units)
 
         # === Functional model ===
         inputs = keras.Input((None, None, 3), name="images")
-        x, size, total, taps = normalized(inputs, mean, std, sobel), image_size, 1, {}
-        for k, (channels, (kernel, step, pad, groups)) in enumerate(
-                zip(spec.channels, kinds, strict=True), 1):
-            norm = spec.norm[k - 1]
-            x = _padded(x, pad, f"conv{k}_pad")
-            x = layers.Conv2D(channels, kernel, step, groups=groups, use_bias=norm is None,
-                              kernel_initializer="he_normal", name=f"conv{k}")(x)
-            x = _activated(x, norm, f"conv{k}")
-            size, total = (size + 2 * pad - kernel) // step + 1, total * step
-            taps[f"conv{k}"] = (x, total)
-            if k in pools:  # after a ReLU a zero is neutral to the maximum
-                step, pad = pools[k]
-                more = step - 1 if spec.ceil else 0
-                x = _padded(x, (pad, pad + more), f"pool{k}_pad")
-                x = layers.MaxPooling2D(3, step, name=f"pool{k}")(x)
-                size, total = (size + 2 * pad + more - 3) // step + 1, total * step
-                if spec.lrn and k < 5:
-                    x = LocalResponseNormalization(name=f"norm{k}")(x)
-                taps[f"pool{k}"] = (x, total)
-        if fc_units and size < 1:
-            raise ValueError(f"image_size leaves nothing of pool5. Received: {image_size}")
-        for k, units in enumerate(fc_units, 6):
-            kernel, dilation, pad = (size, 1, 0) if k == 6 else (1, 1, 0)
-            if k == 6 and spec.fc6:
-                kernel, dilation, pad = spec.fc6
-            if spec.dropout:
-                x = layers.Dropout(spec.dropout, name=f"drop{k}")(x)
-            x = _padded(x, pad, f"fc{k}_pad")
-            norm = spec.norm[5]
-            x = layers.Conv2D(units, kernel, dilation_rate=dilation, use_bias=norm is None,
-                              kernel_initializer="he_normal", name=f"fc{k}")(x)
-            x = _activated(x, norm, f"fc{k}")
-            taps[f"fc{k}"] = (x, total)
+        x = normalized(inputs, mean, std, sobel, color)
+        taps = stack(x, flavour, fc_units, image_size, conv1_stride)
         super().__init__(inputs, taps, name=name, **kwargs)
 
         # === Config ===
         self.flavour, self.fc_units, self.image_size = flavour, fc_units, image_size
-        self.conv1_stride, self.sobel = conv1_stride, sobel
+        self.conv1_stride, self.sobel, self.color = conv1_stride, sobel, color
         self.mean, self.std = tuple(mean), tuple(std)
 
     def get_config(self):
         return {"flavour": self.flavour, "fc_units": self.fc_units, "image_size": self.image_size,
                 "conv1_stride": self.conv1_stride, "mean": self.mean, "std": self.std,
-                "sobel": self.sobel, "name": self.name}
+                "sobel": self.sobel, "color": self.color, "name": self.name}
 
 
 def _padded(x, pad, name):

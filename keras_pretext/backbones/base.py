@@ -4,7 +4,9 @@ import collections
 import dataclasses
 
 import keras
+import numpy as np
 
+from keras_pretext.layers.lab import Lab
 from keras_pretext.layers.sobel import Sobel
 from keras_pretext.registry import Registry, unknown_name
 
@@ -69,13 +71,44 @@ class Backbone(keras.Model):
         return cls(**config)
 
 
-def normalized(images, mean, std, sobel=False):
+def normalized(images, mean, std, sobel=False, color="RGB"):
     """Images in 0..255 to zero mean and unit deviation per channel, in float32.
 
-    With `sobel` to the two edge maps of that: part of the backbone, so that whoever asks it for
-    features gives it RGB all the same.
+    With `sobel` to the two edge maps of that, with another `color` than "RGB" to those channels of
+    CIELAB: part of the backbone, so that whoever asks it for features gives it RGB all the same.
+
+    Raises:
+        ValueError: for an unknown `color`, or one together with `sobel`.
     """
+    if color != "RGB":
+        if sobel:
+            raise ValueError("sobel is of the mean of RGB, so color stays 'RGB' with it. "
+                             f"Received: {color!r}")
+        return Lab(color, name="lab")(images)
     variance = [s * s for s in std]
     x = keras.layers.Normalization(mean=list(mean), variance=variance, dtype="float32",
                                    name="normalize")(images)
     return Sobel(name="sobel")(x) if sobel else x
+
+
+def in_color(backbone):
+    """A copy of a backbone of lightness (`color="L"`) that sees colour: `color="Lab"`.
+
+    The weights of the two new channels of its first convolution are zero, so its features are
+    the same until it is trained further (the "color" rows of Zhang et al., ECCV 2016, Table 2;
+    that it was made so is consistent with their numbers, not confirmed).
+
+    Raises:
+        ValueError: for a backbone of anything but lightness.
+    """
+    if getattr(backbone, "color", "RGB") != "L":
+        raise ValueError("what becomes a network of colour is one of lightness, color='L'. "
+                         f"Received: {backbone.name} with "
+                         f"color={getattr(backbone, 'color', 'RGB')!r}")
+    wide = type(backbone).from_config({**backbone.get_config(), "color": "Lab"})
+    for new, old in zip(wide.weights, backbone.weights, strict=True):
+        value = keras.ops.convert_to_numpy(old)
+        if new.shape != old.shape:
+            value = np.pad(value, [(0, n - o) for n, o in zip(new.shape, old.shape, strict=True)])
+        new.assign(value)
+    return wide

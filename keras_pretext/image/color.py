@@ -48,12 +48,17 @@ def to_lab(pixels):
 
 def lightness(images):
     """L of CIELAB in 0..100: uint8 sRGB `(..., 3)` to float32 `(...)`."""
-    v = np.arange(256) / 255
-    linear = np.where(v > 0.04045, ((v + 0.055) / 1.055) ** 2.4, v / 12.92)
-    y = ops.sum(ops.take(_constant(linear), ops.cast(images, "int32"))
-                * _constant(_TO_XYZ[1]), -1)
+    y = _luminance(images)
     return ops.where(y > 0.008856, 116.0 * ops.power(ops.maximum(y, 0.008856), 1.0 / 3.0) - 16.0,
                      116.0 * 7.787 * y)
+
+
+def grey_of_lightness(images):
+    """The grey of the same L, to half a level: uint8 sRGB `(..., 3)` to uint8 `(..., 1)`."""
+    y = _luminance(images)[..., None]
+    grey = ops.where(y > 0.0031308,
+                     1.055 * ops.power(ops.maximum(y, 0.0031308), 1.0 / 2.4) - 0.055, 12.92 * y)
+    return to_uint8(grey * 255.0)
 
 
 def from_lab(lab):
@@ -76,6 +81,14 @@ def nearest_bin(ab):
     score = (ops.matmul(ops.cast(ab, "float32"), _constant(2.0 * bins.T))
              - _constant((bins ** 2).sum(1)))
     return ops.cast(ops.argmax(score, axis=-1), "int32")
+
+
+def _luminance(images):
+    """Y of CIE XYZ in 0..1: uint8 sRGB `(..., 3)` to float32 `(...)`, by a table of 256 values."""
+    v = np.arange(256) / 255
+    linear = np.where(v > 0.04045, ((v + 0.055) / 1.055) ** 2.4, v / 12.92)
+    return ops.sum(ops.take(_constant(linear), ops.cast(images, "int32"))
+                   * _constant(_TO_XYZ[1]), -1)
 
 
 def _constant(array):
