@@ -13,6 +13,7 @@ from keras import layers, ops
 
 from keras_pretext.image import noise
 from keras_pretext.image.color import AB_BINS, from_lab, lightness, nearest_bin, to_lab
+from keras_pretext.image.color_codes import GREYEST
 from keras_pretext.image.framing import to_uint8
 from keras_pretext.losses.masked import NO_ANSWER, MaskedAccuracy, MaskedCrossentropy
 from keras_pretext.registry import unknown_name
@@ -23,7 +24,6 @@ DAMAGES = ("missing", "grey", "shuffle")
 HEADS = ("jigsaw", "inpainting", "colorization")
 NEEDS = dict(zip(HEADS, ("shuffle", "missing", "grey"), strict=True))
 _STRIDE = 8  # of the pixels whose colour is asked, in a tile
-_GREYEST = 5.0  # |a| and |b| up to which a picture counts as one without colour (Zhang et al.)
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
@@ -82,7 +82,7 @@ class DamagedJigsawLayer(JigsawLayer):
         sparse = tiles[:, :, _STRIDE // 2::_STRIDE, _STRIDE // 2::_STRIDE]
         sparse = sparse[:, :, :self.tile // _STRIDE, :self.tile // _STRIDE]
         ab = to_lab(ops.cast(sparse, "float32") / 255.0)[..., 1:]
-        grey = ops.max(ops.abs(ab), (1, 2, 3, 4)) <= _GREYEST
+        grey = ops.max(ops.abs(ab), (1, 2, 3, 4)) <= GREYEST
         asked = (gone < 0.5) & ~grey[:, None]
         return ops.where(asked[:, :, None, None], nearest_bin(ab), NO_ANSWER)
 
