@@ -139,14 +139,34 @@ def decode_framed(encoded, framing, draws):
 
     def from_png():
         image = tf.io.decode_png(encoded, channels=3)
-        top, left, height, width = framing.window(tf.shape(image)[0], tf.shape(image)[1], draws)
-        return image[top:top + height, left:left + width]
+        return _window(image, framing, draws)
+
+    return _resized(tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_png), size)
+
+
+def crop_framed(image, framing, draws):
+    """`decode_framed` of a picture that is decoded already: uint8 `(height, width, 3)`."""
+    if not framing.inside:
+        return framing(image, draws)
+    return _resized(_window(image, framing, draws), framing.size)
+
+
+def _window(image, framing, draws):
+    import tensorflow as tf
+
+    shape = tf.shape(image)
+    top, left, height, width = framing.window(shape[0], shape[1], draws)
+    return image[top:top + height, left:left + width]
+
+
+def _resized(crop, size):
+    """Antialiased to `size` square; a picture that has that size is left as it is."""
+    import tensorflow as tf
 
     def resized():
         out = tf.image.resize(crop, (size, size), antialias=True)
         return tf.cast(tf.floor(tf.clip_by_value(out, 0.0, 255.0) + 0.5), tf.uint8)
 
-    crop = tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_png)
     shape = tf.shape(crop)
     out = tf.cond((shape[0] == size) & (shape[1] == size), lambda: crop, resized)
     return tf.ensure_shape(out, (size, size, 3))

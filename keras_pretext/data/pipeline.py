@@ -7,6 +7,7 @@ import numpy as np
 from keras_pretext.data import draws as draw
 
 MEMORY = 1 << 30  # decoded pictures up to this many bytes are kept in memory
+SMALL = 96 * 96  # pixels of pictures that are framed in batches: they are quicker than calls
 
 
 def steps_per_epoch(num_examples, batch_size):
@@ -53,9 +54,9 @@ def one_pass(num_examples, batch_size):
 def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=None, workers=None):
     """A tf.data.Dataset of `(inputs, pseudolabels)` batches.
 
-    The stream is a function of `(seed, step)`: to resume is to pass `start_step`. Pictures of one
-    size are batched before the task layer runs; others are decoded (JPEG: only the crop) and
-    framed one by one, then batched.
+    The stream is a function of `(seed, step)`: to resume is to pass `start_step`. Small
+    pictures of one size are batched before the task layer runs; others are decoded (JPEG: only
+    the crop) and framed one by one, then batched.
 
     Args:
         source: a `Source`.
@@ -89,8 +90,8 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
             return inputs, index
         return inputs, pseudolabels if labels is None else tf.gather(labels, index)
 
-    if held_in_memory(source):
-        images = tf.constant(source.arrays()[0])
+    images = tf.constant(source.arrays()[0]) if held_in_memory(source) else None
+    if images is not None and images.shape[1] * images.shape[2] <= SMALL:
 
         def puzzles(epoch, index):
             numbers = draw.draws(seed, epoch, index, layer.num_draws)
@@ -99,7 +100,7 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
 
         stream = stream.map(puzzles, num_parallel_calls=workers, deterministic=True)
     else:
-        from keras_pretext.data.decode import decode_framed
+        from keras_pretext.data.decode import crop_framed, decode_framed
 
         def numbered(epoch, index):  # a batch at a time: the generator is many small operations
             numbers = draw.draws(seed, epoch, index, layer.num_draws)
@@ -107,12 +108,10 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
 
         def picture(epoch, index, numbers):
             index = layer.shown(epoch, index % source.num_examples)
-            image = source.fetch(index)["image"]
+            image = source.fetch(index)["image"] if images is None else tf.gather(images, index)
             framing = layer.framing
-            if source.encoded:
-                image = decode_framed(image, framing, numbers[:framing.num_draws])
-            else:
-                image = framing(image, numbers[:framing.num_draws])
+            frame = decode_framed if source.encoded and images is None else crop_framed
+            image = frame(image, framing, numbers[:framing.num_draws])
             return index, tf.ensure_shape(image, (framing.size, framing.size, 3)), numbers
 
         stream = stream.map(numbered).unbatch()

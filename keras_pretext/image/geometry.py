@@ -6,6 +6,23 @@ import numpy as np
 from keras import ops
 
 
+def mirror(images):
+    """Pictures `(batch, height, width, channels)` with left and right exchanged."""
+    # TensorFlow is quick where the pixels are the middle one of three axes: 18 against 180 us.
+    rows = ops.reshape(images, (-1, *images.shape[2:]))
+    return ops.reshape(ops.flip(rows, 1), (-1, *images.shape[1:]))
+
+
+def select(chosen, images, others):
+    """`images` where `chosen`, bool `(batch,)`, and `others` elsewhere: whole pictures.
+
+    The same as `where`, which asks for every byte; this copies pictures.
+    """
+    count = ops.shape(images)[0]
+    place = ops.arange(count) + ops.where(chosen, 0, count)
+    return ops.take(ops.concatenate([images, others], 0), place, axis=0)
+
+
 def rotate_quarter(images, turns):
     """Rotates counter-clockwise by 90 degrees `turns` times, by flip and transpose alone.
 
@@ -15,14 +32,31 @@ def rotate_quarter(images, turns):
         images: `(batch, side, side, channels)`, any dtype.
         turns: integer, taken modulo 4.
     """
-    turns %= 4
-    if turns == 0:
-        return images
-    if turns == 2:
-        return ops.flip(images, (1, 2))
-    if turns == 1:
-        return ops.flip(ops.transpose(images, (0, 2, 1, 3)), 1)
-    return ops.transpose(ops.flip(images, 1), (0, 2, 1, 3))
+    return quarter_turns(images, [turns])[0]
+
+
+def quarter_turns(images, turns):
+    """`rotate_quarter` by each of `turns`, a list; pictures are transposed once at most."""
+    quarter = None
+
+    def half(x):  # every pixel in the opposite order
+        pixels = ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
+        return ops.reshape(ops.flip(pixels, 1), (-1, *x.shape[1:]))
+
+    if any(turn % 2 for turn in turns):
+        quarter = ops.transpose(mirror(images), (0, 2, 1, 3))
+    turned = {0: lambda: images, 1: lambda: quarter, 2: lambda: half(images),
+              3: lambda: half(quarter)}
+    return [turned[turn % 4]() for turn in turns]
+
+
+def stack(images):
+    """Lists of pictures `(batch, height, width, channels)` to `(batch, len(images), ...)`.
+
+    The same as `ops.stack(images, 1)`; in TensorFlow concatenation is far quicker.
+    """
+    rows = ops.concatenate(images, axis=1)
+    return ops.reshape(rows, (-1, len(images), *images[0].shape[1:]))
 
 
 def turn_and_blur(images, degrees, crop, sigma=1.2):

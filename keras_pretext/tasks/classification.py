@@ -7,6 +7,7 @@ import keras
 from keras import layers, ops
 
 from keras_pretext.image import framing as framings
+from keras_pretext.image.geometry import mirror, select
 from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
 
 
@@ -23,8 +24,7 @@ class ClassificationLayer(PretextLayer):
 
     def puzzle(self, images, draws):
         if self.flip:
-            mirrored = draws[:, 0] < 0.5
-            images = ops.where(mirrored[:, None, None, None], ops.flip(images, 2), images)
+            images = select(draws[:, 0] < 0.5, mirror(images), images)
         return images, ops.zeros((ops.shape(images)[0],), "int32")
 
     def get_config(self):

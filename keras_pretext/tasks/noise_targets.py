@@ -5,6 +5,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_pretext.image import framing as framings
+from keras_pretext.image.geometry import mirror, select
 from keras_pretext.layers.sobel import Sobel
 from keras_pretext.losses.noise_targets import (
     NoiseTargetsLoss,
@@ -31,8 +32,7 @@ class NoiseTargetsLayer(PretextLayer):
 
     def puzzle(self, images, draws):
         if self.flip:
-            mirrored = draws[:, 0] < 0.5
-            images = ops.where(mirrored[:, None, None, None], ops.flip(images, 2), images)
+            images = select(draws[:, 0] < 0.5, mirror(images), images)
         return images, ops.zeros((ops.shape(images)[0], self.dim), "float32")
 
     def get_config(self):

@@ -7,7 +7,14 @@ import numpy as np
 from keras import layers, ops
 
 from keras_pretext.image import framing as framings
-from keras_pretext.image.geometry import rotate_quarter, turn_and_blur
+from keras_pretext.image.geometry import (
+    mirror,
+    quarter_turns,
+    rotate_quarter,
+    select,
+    stack,
+    turn_and_blur,
+)
 from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
 
 
@@ -28,8 +35,7 @@ class RotationLayer(PretextLayer):
 
     def puzzle(self, images, draws):
         if self.flip:
-            mirrored = draws[:, 0] < 0.5
-            images = ops.where(mirrored[:, None, None, None], ops.flip(images, 2), images)
+            images = select(draws[:, 0] < 0.5, mirror(images), images)
         if any(angle % 90 for angle in self.angles):
             crop = diagonal_crop(self.framing.size)
             turned = {odd: turn_and_blur(images, 45 * odd, crop)
@@ -37,9 +43,9 @@ class RotationLayer(PretextLayer):
             copies = [rotate_quarter(turned[angle // 45 % 2], angle // 90)
                       for angle in self.angles]
         else:
-            copies = [rotate_quarter(images, angle // 90) for angle in self.angles]
+            copies = quarter_turns(images, [angle // 90 for angle in self.angles])
         labels = ops.arange(len(self.angles), dtype="int32")[None]
-        return (ops.stack(copies, axis=1),
+        return (stack(copies),
                 ops.broadcast_to(labels, (ops.shape(images)[0], len(self.angles))))
 
     def get_config(self):
