@@ -4,20 +4,24 @@ from keras_pretext import _backend
 
 _backend.require()
 
+from keras_pretext.tasks.autoencoder import Autoencoder  # noqa: E402
 from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry  # noqa: E402
 from keras_pretext.tasks.classification import Classification  # noqa: E402
+from keras_pretext.tasks.colorization import Colorization  # noqa: E402
 from keras_pretext.tasks.counting import Counting  # noqa: E402
 from keras_pretext.tasks.damaged_jigsaw import DamagedJigsaw  # noqa: E402
 from keras_pretext.tasks.exemplar import Exemplar  # noqa: E402
 from keras_pretext.tasks.exemplar_triplet import ExemplarTriplet  # noqa: E402
+from keras_pretext.tasks.inpainting import Inpainting  # noqa: E402
 from keras_pretext.tasks.jigsaw import Jigsaw  # noqa: E402
 from keras_pretext.tasks.noise_targets import NoiseTargets  # noqa: E402
 from keras_pretext.tasks.relative_patch import RelativePatch  # noqa: E402
 from keras_pretext.tasks.rotation import Rotation  # noqa: E402
+from keras_pretext.tasks.split_brain import SplitBrain  # noqa: E402
 
-__all__ = ["Classification", "Counting", "DamagedJigsaw", "Exemplar", "ExemplarTriplet", "Jigsaw",
-           "NoiseTargets", "PretextLayer", "PretextModel", "RelativePatch", "Rotation", "Task",
-           "get", "list"]
+__all__ = ["Classification", "Colorization", "Counting", "DamagedJigsaw", "Exemplar",
+           "ExemplarTriplet", "Jigsaw", "NoiseTargets", "PretextLayer", "PretextModel",
+           "RelativePatch", "Rotation", "SplitBrain", "Task", "get", "list"]
 
 
 def get(name, /, **config):
