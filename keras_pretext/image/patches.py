@@ -63,3 +63,36 @@ def pixelate(patches, side):
     both = ops.matmul(up, down)
     out = ops.einsum("bkyr,bkrcn->bkycn", both, patches)
     return ops.einsum("bkxc,bkycn->bkyxn", both, out)
+
+
+def flat_field(patches):
+    """Patches without the slope of light that a vignette leaves in them (flat-field correction).
+
+    A least-squares plane is laid through each channel of each patch. The channel is divided by
+    the plane over its mean, as far as that lies between 1/2 and 2, because lenses darken by a
+    factor; what slope is left is subtracted. So the mean stays nearly as it was, and a patch of
+    one colour stays as it is.
+
+    Args:
+        patches: `(..., height, width, channels)`, any dtype, in 0..255.
+
+    Returns:
+        float32, like `patches`.
+    """
+    x = ops.cast(patches, "float32")
+    mean = ops.mean(x, (-3, -2), keepdims=True)
+    share = 1.0 + _slopes(x) / ops.maximum(mean, 1.0)
+    x = x / ops.clip(share, 0.5, 2.0)
+    return x - _slopes(x)
+
+
+def _slopes(x):
+    """The least-squares plane of each channel, less its mean."""
+    out = 0.0
+    for axis in (-3, -2):
+        size = x.shape[axis]
+        place = (np.arange(size) - (size - 1) / 2).astype("float32")
+        place = place / max(1e-6, float((place * place).mean()) ** 0.5)
+        place = place.reshape((-1, 1, 1) if axis == -3 else (-1, 1))
+        out = out + place * ops.mean(x * place, (-3, -2), keepdims=True)
+    return out

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_pretext.image.patches import flat_field
+
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
 class PatchStandardization(keras.layers.Layer):
@@ -16,15 +18,17 @@ class PatchStandardization(keras.layers.Layer):
     Args:
         mean, std: the backbone's, per channel, in 0..255.
         scale: False: only the mean is removed (Doersch et al., 2015).
+        flat_field: remove the slope of light first, see `image.patches.flat_field`.
     """
 
-    def __init__(self, mean, std, scale=True, **kwargs):
-        super().__init__(dtype="float32", autocast=False, trainable=False, **kwargs)
+    def __init__(self, mean, std, scale=True, flat_field=False, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32", "autocast": False, "trainable": False})
         self.mean, self.std, self.scale = tuple(mean), tuple(std), scale
+        self.flat_field = flat_field
 
     def call(self, patches):
         """`(..., height, width, channels)`, any dtype, to float32."""
-        x = ops.cast(patches, "float32")
+        x = flat_field(patches) if self.flat_field else ops.cast(patches, "float32")
         x = x - ops.mean(x, (-3, -2), keepdims=True)
         if self.scale:
             deviation = ops.sqrt(ops.mean(x * x, (-3, -2), keepdims=True))
@@ -39,4 +43,5 @@ class PatchStandardization(keras.layers.Layer):
         return keras.KerasTensor(patches.shape, "float32")
 
     def get_config(self):
-        return {**super().get_config(), "mean": self.mean, "std": self.std, "scale": self.scale}
+        return {**super().get_config(), "mean": self.mean, "std": self.std, "scale": self.scale,
+                "flat_field": self.flat_field}

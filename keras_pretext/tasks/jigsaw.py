@@ -100,6 +100,7 @@ class Jigsaw(Task):
         embedding: width of fc6, the code of a tile; not used where `tap` is the backbone's own.
         hidden: width of fc7.
         dropout: after fc6 and fc7.
+        flat_field: remove each tile's slope of light too, against vignettes; not in the paper.
         tap: the backbone's tap under the head; by default its fc6 if it has one, else its last.
             Maps are flattened and go through fc6.
 
@@ -112,7 +113,8 @@ class Jigsaw(Task):
 
     def __init__(self, tile=64, cell=75, grid=3, permutations=1000, selection="max_min",
                  permutation_seed=0, permutations_sha256=None, puzzles=8, grey=0.3, shift=2,
-                 framing=None, embedding=1024, hidden=4096, dropout=0.5, tap=None):
+                 framing=None, embedding=1024, hidden=4096, dropout=0.5, flat_field=False,
+                 tap=None):
         if grid < 2 or tile < 2 or puzzles < 1:
             raise ValueError("grid and tile are at least 2, puzzles at least 1. Received: "
                              f"grid={grid}, tile={tile}, puzzles={puzzles}")
@@ -141,6 +143,7 @@ class Jigsaw(Task):
         self.permutation_seed, self.puzzles = permutation_seed, puzzles
         self.grey, self.shift, self.embedding, self.hidden = grey, shift, embedding, hidden
         self.dropout, self.tap, self.image_size = dropout, tap, size
+        self.flat_field = bool(flat_field)
         self.num_draws = self.layer().num_draws
 
     @property
@@ -166,7 +169,8 @@ class Jigsaw(Task):
     def features(self, backbone, tiles, names):
         """Taps of every tile for itself: a dict of `(B * grid**2, ...)`, tiles normalised."""
         x = ops.reshape(tiles, (-1, self.tile, self.tile, 3))
-        x = PatchStandardization(backbone.mean, backbone.std, name="own_statistics")(x)
+        x = PatchStandardization(backbone.mean, backbone.std, flat_field=self.flat_field,
+                                 name="own_statistics")(x)
         return backbone.extractor([*dict.fromkeys(names)])(x)
 
     def chosen_tap(self, backbone):
@@ -238,4 +242,5 @@ class Jigsaw(Task):
                 "permutations_sha256": tables.fingerprint(self.table), "puzzles": self.puzzles,
                 "grey": self.grey, "shift": self.shift,
                 "framing": framings.serialize(self.framing), "embedding": self.embedding,
-                "hidden": self.hidden, "dropout": self.dropout, "tap": self.tap}
+                "hidden": self.hidden, "dropout": self.dropout, "flat_field": self.flat_field,
+                "tap": self.tap}

@@ -40,14 +40,15 @@ class RelativePatchLayer(PretextLayer):
     """A grid of patches, each jittered, pixelated and robbed of colour on its own.
 
     Gives float32 `(grid**2, patch, patch, 3)` with mean 0, in raster order, and the labels of
-    `neighbours`.
+    `neighbours`. With `flat_field` its root mean square is 50, or 0 in a patch of one colour.
     """
 
-    def __init__(self, patch, gap, jitter, grid, color, pixelate, framing, **kwargs):
+    def __init__(self, patch, gap, jitter, grid, color, pixelate, framing, flat_field=False,
+                 **kwargs):
         framing = framings.get(framing)
         super().__init__(framing, framing.num_draws + _DRAWS * grid * grid, **kwargs)
         self.patch, self.gap, self.jitter, self.grid = patch, gap, jitter, grid
-        self.color, self.pixelate = color, pixelate
+        self.color, self.pixelate, self.flat_field = color, pixelate, flat_field
 
     def cut(self, images, draws):
         """The jittered patches as they are in the picture: uint8 `(B, grid**2, patch, patch, 3)`.
@@ -60,6 +61,8 @@ class RelativePatchLayer(PretextLayer):
         count = self.grid * self.grid
         draws = ops.reshape(draws[:, :count * _DRAWS], (-1, count, _DRAWS))
         x = ops.cast(self.cut(images, draws), "float32")
+        if self.flat_field:
+            x = cutting.flat_field(x)
         if self.pixelate:
             low, high = (self.patch * 10 / 96) ** 2, (self.patch - 1) ** 2
             side = ops.floor(ops.sqrt(low + (high - low) * draws[..., 4]))
@@ -70,13 +73,17 @@ class RelativePatchLayer(PretextLayer):
         elif self.color == "project":
             x = project(x)
         x = x - ops.mean(x, (2, 3), keepdims=True)
+        if self.flat_field:  # dark patches have little contrast
+            power = ops.sqrt(ops.mean(x * x, (2, 3, 4), keepdims=True))
+            x = x * ops.where(power > 0.5, 50.0 / ops.maximum(power, 0.5), 0.0)
         label = ops.convert_to_tensor(neighbours(self.grid)[2])
         return x, ops.broadcast_to(label[None], (ops.shape(images)[0], label.shape[0]))
 
     def get_config(self):
         return {**super().get_config(), "patch": self.patch, "gap": self.gap,
                 "jitter": self.jitter, "grid": self.grid, "color": self.color,
-                "pixelate": self.pixelate, "framing": framings.serialize(self.framing)}
+                "pixelate": self.pixelate, "framing": framings.serialize(self.framing),
+                "flat_field": self.flat_field}
 
 
 @registry.register("relative_patch")
@@ -98,13 +105,15 @@ class RelativePatch(Task):
         pixelate: share of the patches that are shrunk, to as little as 10x10 of 96x96.
         framing: by default `area_crop` with 150,000 to 450,000 pixels, scaled to the patch.
         hidden: widths of the layers above the pair: fc7 and fc8 of the paper.
+        flat_field: remove each patch's slope of light, and give all the same contrast (that of the
+            authors' code: root mean square 50), against vignettes; not in the paper.
         tap: the backbone's tap that is compared; its last by default. A map is flattened.
     """
 
     name = "relative_patch"
 
     def __init__(self, patch=96, gap=48, jitter=7, grid=3, color="drop", pixelate=0.33,
-                 framing=None, hidden=(4096, 4096), tap=None):
+                 framing=None, hidden=(4096, 4096), flat_field=False, tap=None):
         if grid < 2 or patch < 2 or gap < 0 or jitter < 0:
             raise ValueError("grid and patch are at least 2, gap and jitter at least 0. Received: "
                              f"grid={grid}, patch={patch}, gap={gap}, jitter={jitter}")
@@ -126,7 +135,7 @@ class RelativePatch(Task):
                              f"{size} pixels. Received: {self.framing.size}")
         self.patch, self.gap, self.jitter, self.grid = patch, gap, jitter, grid
         self.color, self.pixelate, self.hidden, self.tap = color, pixelate, tuple(hidden), tap
-        self.image_size = size
+        self.image_size, self.flat_field = size, bool(flat_field)
         self.num_draws = self.framing.num_draws + _DRAWS * grid * grid
 
     @property
@@ -139,7 +148,7 @@ class RelativePatch(Task):
     def layer(self, augment=True):
         framing = self.framing if augment else self.framing.evaluation()
         return RelativePatchLayer(self.patch, self.gap, self.jitter, self.grid, self.color,
-                                  self.pixelate, framing)
+                                  self.pixelate, framing, self.flat_field)
 
     def objective(self):
         return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -191,4 +200,4 @@ class RelativePatch(Task):
         return {"patch": self.patch, "gap": self.gap, "jitter": self.jitter, "grid": self.grid,
                 "color": self.color, "pixelate": self.pixelate,
                 "framing": framings.serialize(self.framing), "hidden": self.hidden,
-                "tap": self.tap}
+                "flat_field": self.flat_field, "tap": self.tap}

@@ -302,3 +302,26 @@ def test_preview_shows_the_tiles_and_each_puzzle_with_its_permutation(rng):
     first = task.table[label][0]  # the tile that stands first
     y, x = first // 3 * 15, first % 3 * 15
     np.testing.assert_array_equal(puzzle[:12, :12], tiles[y:y + 12, x:x + 12])
+
+
+def test_flat_field_hides_a_slope_of_light_from_the_network_and_is_saved(rng, tmp_path):
+    backbone = backbones.get("alexnet", flavour="cfn", fc_units=(), image_size=32, width=0.1)
+    tiles = rng.normal(128, 20, (1, 9, 32, 32, 3))
+    shade = 1 - 0.3 * np.linspace(0, 1, 32)[:, None, None]
+    orders = np.zeros((1, 3), "int32")
+    change = {}
+    for flat in (True, False):
+        keras.utils.set_random_seed(0)
+        task = small(tile=32, cell=38, dropout=0.0, flat_field=flat)
+        assert tasks.get("jigsaw", **task.get_config()) == task and task.flat_field == flat
+        model = task.attach(backbone)
+        even, dark = ({"tiles": np.clip(x, 0, 255).astype("uint8"), "permutations": orders}
+                      for x in (tiles, tiles * shade))
+        answers = np.asarray(model(even)), np.asarray(model(dark))
+        change[flat] = np.abs(answers[0] - answers[1]).mean()
+        if flat:
+            model.save(tmp_path / "flat.keras")
+            again = keras.saving.load_model(tmp_path / "flat.keras")
+            assert again.task == task
+            np.testing.assert_array_equal(again(dark), answers[1])
+    assert change[True] < 0.2 * change[False]

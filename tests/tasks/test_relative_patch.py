@@ -167,3 +167,25 @@ def test_preview_shows_the_patches_and_their_labels(rng):
     row, = task.preview([rng.integers(0, 256, (80, 100, 3), dtype=np.uint8)], drawn(task, rng))
     assert [title for title, _ in row[3:]] == [f"label {k}" for k in range(8)]
     assert all(picture.dtype == np.uint8 for _, picture in row)
+
+
+def test_flat_field_takes_away_the_light_of_a_vignette_and_keeps_one_contrast(rng):
+    task = tasks.get("relative_patch", patch=16, gap=8, jitter=1, color="keep", pixelate=0.0,
+                     flat_field=True)
+    size = task.image_size
+    picture = rng.normal(128, 20, (1, size, size, 3))
+    place = np.linspace(-1, 1, size) ** 2
+    shade = (1 - 0.25 * (place[:, None] + place[None]))[None, :, :, None]
+    draws = rng.random((1, task.num_draws), dtype="float32")
+    even, dark = (np.asarray(task.layer().framed(np.clip(x, 0, 255).astype("uint8"), draws)[0])
+                  for x in (picture, picture * shade))
+    np.testing.assert_allclose(np.sqrt((dark ** 2).mean((2, 3, 4))), 50, rtol=1e-3)
+    y = np.linspace(-1, 1, 16)[:, None, None]
+    np.testing.assert_allclose((dark * y).mean((2, 3, 4)), 0, atol=1e-2)
+    assert np.abs(dark - even).mean() < 3
+    without = tasks.get("relative_patch", patch=16, gap=8, jitter=1, color="keep", pixelate=0.0)
+    bare = np.asarray(without.layer().framed((picture * shade).astype("uint8"), draws)[0])
+    assert np.abs((bare * y).mean((2, 3, 4))).max() > 1  # the slope is there
+    one = np.full((1, size, size, 3), 40, "uint8")
+    assert not np.asarray(task.layer().framed(one, draws)[0]).any()
+    assert RelativePatch.from_config(task.get_config()) == task != without
