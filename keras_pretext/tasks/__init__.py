@@ -19,9 +19,9 @@ from keras_pretext.tasks.relative_patch import RelativePatch  # noqa: E402
 from keras_pretext.tasks.rotation import Rotation  # noqa: E402
 from keras_pretext.tasks.split_brain import SplitBrain  # noqa: E402
 
-__all__ = ["Classification", "Colorization", "Counting", "DamagedJigsaw", "Exemplar",
-           "ExemplarTriplet", "Jigsaw", "NoiseTargets", "PretextLayer", "PretextModel",
-           "RelativePatch", "Rotation", "SplitBrain", "Task", "get", "list"]
+__all__ = ["Autoencoder", "Classification", "Colorization", "Counting", "DamagedJigsaw",
+           "Exemplar", "ExemplarTriplet", "Inpainting", "Jigsaw", "NoiseTargets", "PretextLayer",
+           "PretextModel", "RelativePatch", "Rotation", "SplitBrain", "Task", "get", "list"]
 
 
 def get(name, /, **config):
