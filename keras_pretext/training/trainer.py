@@ -218,7 +218,6 @@ class Trainer:
             own = not (layer.uses_labels or layer.uses_index)
             return model.train_step(state, (inputs, pseudolabels if own else given))
 
-        self._state = tuple([v.value for v in group] for group in self._groups())
         batches = pipelines.array_batches(images, layer, self.recipe.batch_size,
                                           self.recipe.seed, self.step)
         while True:
@@ -235,6 +234,11 @@ class Trainer:
         return (self.model.trainable_variables, self.model.non_trainable_variables,
                 [v for optimizer in self.model.optimizers for v in optimizer.variables],
                 self.model.metrics_variables)
+
+    def _adopt(self):
+        """The model's variables, which a task may have changed, into the functional state."""
+        if not on_tensorflow():
+            self._state = tuple([v.value for v in group] for group in self._groups())
 
     def _synchronise(self):
         """The functional state back into the model's variables."""
@@ -258,6 +262,7 @@ class Trainer:
         """Trains to the end (or `max_steps`); returns the last row of metrics."""
         recipe, begun = self.recipe, time.perf_counter() - self.seconds
         self._manifest()
+        self._adopt()
         self._call("on_start")
         steps = self._tensorflow_steps() if on_tensorflow() else self._other_steps()
         bar, row, waited, mark, marked = self._bar(), {}, 0.0, time.perf_counter(), self.step
@@ -267,6 +272,7 @@ class Trainer:
         while self.step < stop:
             if self.task.on_epoch_start and self.step % self.steps_per_epoch == 0:
                 self.task.on_epoch_start(self, self.step // self.steps_per_epoch)
+                self._adopt()
             logs, wait = next(steps)
             waited += wait
             self.step += 1

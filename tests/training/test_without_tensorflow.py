@@ -56,3 +56,47 @@ def test_a_recipe_trains_on_jax_and_its_weights_load_on_tensorflow(tmp_path, npz
 
     ours = np.asarray(load_run(tmp_path / "whole")(whole["x"]))
     np.testing.assert_allclose(ours, whole["y"], atol=2e-4, rtol=1e-3)
+
+
+_EPOCHS = """
+import sys
+import numpy as np
+from keras_pretext.training import Recipe, Trainer
+npz, out = sys.argv[1:]
+recipe = Recipe(name="arrays", task=("rotation", {"image_size": 16}),
+                backbone=("exemplar_cnn", {"network": "64c5-64c5-128f", "image_size": 16}),
+                data="npz:" + npz, test_split=None, epochs=3, batch_size=24, learning_rate=0.02,
+                checkpoint_steps=2)
+
+def fresh_head(trainer, epoch):
+    if trainer.step % trainer.steps_per_epoch == 0:
+        kernel = trainer.model.get_layer("logits").kernel
+        found.append(np.asarray(kernel))
+        kernel.assign(np.full(kernel.shape, epoch))
+        for variable in trainer.model.optimizer.variables:
+            if variable.shape == kernel.shape:
+                variable.assign(np.zeros(variable.shape))
+
+def run(folder, hook, steps=None):
+    trainer = Trainer(recipe, out + folder, progress=False, max_steps=steps)
+    setattr(trainer.task, hook, fresh_head)
+    trainer.run()
+    return [np.asarray(w) for w in trainer.model.weights], trainer
+
+for hook in ("on_epoch_start", "before_stream"):
+    found = []
+    whole, trainer = run("/" + hook, hook)
+    found.append(np.asarray(trainer.model.get_layer("logits").kernel))
+    for epoch, kernel in enumerate(found[1:]):  # the new head is what was trained
+        assert abs(kernel.mean() - epoch) < 0.1 and kernel.std() > 0, (hook, epoch, kernel)
+for steps in (6, None, None):  # the last: a finished run is left as it is
+    parts, _ = run("/parts", "on_epoch_start", steps)
+for a, b in zip(run("/on_epoch_start", "on_epoch_start")[0], parts, strict=True):
+    np.testing.assert_array_equal(a, b)
+"""
+
+
+def test_what_a_task_changes_before_an_epoch_is_what_jax_trains(tmp_path, npz):
+    done = subprocess.run([sys.executable, "-c", _EPOCHS, npz, tmp_path], text=True, timeout=400,
+                          env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True)
+    assert done.returncode == 0, done.stderr[-3000:]
