@@ -82,6 +82,19 @@ def parser():
     sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
                      help="an option of the task")
 
+    sub = command("colorize", _colorize, "give a picture the colours that a model guesses")
+    sub.add_argument("image", help="a picture file; only its lightness is looked at")
+    sub.add_argument("--model", required=True, help="a run folder, or a zoo name")
+    sub.add_argument("--out", default="colorized.png")
+    sub.add_argument("--temperature", type=float, help="of the annealed mean; default: the task's")
+    sub.add_argument("--size", type=int, help="short side that the network sees; default: its own")
+
+    sub = command("color-prior", _color_prior, "count the 313 colours in a data set")
+    sub.add_argument("data", help="a name, folder or file of pictures")
+    sub.add_argument("--split", default="train")
+    sub.add_argument("--images", type=int, default=20_000, help="how many pictures are looked at")
+    sub.add_argument("--out", default="color_prior.json")
+
     sub = command("audit", _audit, "look for shortcuts: can a task be solved without content?")
     sub.add_argument("--task", required=True)
     sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
@@ -222,6 +235,38 @@ def _preview(arguments):
     rows = task.preview(pictures, draws(arguments.seed, 0, index, task.num_draws))
     puzzle_sheet(rows).save(arguments.out)
     print(arguments.out)
+
+
+def _colorize(arguments):
+    from PIL import Image
+
+    from keras_pretext.visualize import colorize
+
+    out = colorize(_model(arguments.model), _read(arguments.image), arguments.temperature,
+                   arguments.size)
+    Image.fromarray(out).save(arguments.out)
+    print(arguments.out)
+
+
+def _color_prior(arguments):
+    from keras_pretext import data
+    from keras_pretext.tasks import color_prior
+
+    found = color_prior.write(arguments.out, data.open(arguments.data, arguments.split),
+                              arguments.images)
+    used = sum(count > 0 for count in found["counts"])
+    print(f"{arguments.out}: {used} of 313 colours in {found['images'] - found['grey']} pictures, "
+          f"{found['grey']} grey ones left out")
+
+
+def _read(path):
+    """A picture file as uint8 (height, width, 3)."""
+    from keras_pretext.data.decode import UNREADABLE, decode, reason
+
+    try:
+        return decode(pathlib.Path(path).read_bytes())
+    except UNREADABLE as error:
+        raise ValueError(f"not a readable picture ({reason(error)}). Received: {path}") from None
 
 
 def _audit(arguments):

@@ -230,13 +230,13 @@ def at_every(maps, from_stride, to_stride, size):
     """
     if from_stride == to_stride and tuple(maps.shape[1:3]) == (-(-size // to_stride),) * 2:
         return maps
-    rows, columns = (_bilinear(np.arange(0, size, to_stride) / from_stride, length)
+    rows, columns = (bilinear(np.arange(0, size, to_stride) / from_stride, length)
                      for length in maps.shape[1:3])
     x = ops.einsum("yh,bhwc->bywc", ops.convert_to_tensor(rows), maps)
     return ops.einsum("xw,bywc->byxc", ops.convert_to_tensor(columns), x)
 
 
-def _bilinear(places, length):
+def bilinear(places, length):
     """Weights of the cells 0 ... length - 1 at fractional places: float32 `(places, length)`."""
     places = np.clip(places, 0, length - 1)
     return np.maximum(1.0 - np.abs(places[:, None] - np.arange(length)), 0.0).astype("float32")

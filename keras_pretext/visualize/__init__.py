@@ -1,6 +1,7 @@
 """Pictures of what tasks ask and of what networks learnt."""
 
+from keras_pretext.visualize.colorize import colorize
 from keras_pretext.visualize.filters import first_layer_filters
 from keras_pretext.visualize.puzzles import puzzle_sheet
 
-__all__ = ["first_layer_filters", "puzzle_sheet"]
+__all__ = ["colorize", "first_layer_filters", "puzzle_sheet"]
