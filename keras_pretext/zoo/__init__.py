@@ -4,7 +4,7 @@
     features = model(images)   # uint8 or float in 0..255, (batch, height, width, 3)
 """
 
-from keras_pretext.zoo.entry import load, publish, verify
+from keras_pretext.zoo.entry import load, publish, tables, verify
 from keras_pretext.zoo.store import bundle, info, list
 
-__all__ = ["bundle", "info", "list", "load", "publish", "verify"]
+__all__ = ["bundle", "info", "list", "load", "publish", "tables", "verify"]

@@ -1,7 +1,8 @@
-"""Reading, checking and writing an entry: `load`, `verify`, `publish`."""
+"""Reading, checking and writing an entry: `load`, `tables`, `verify`, `publish`."""
 
 import os
 import pathlib
+import shutil
 
 import numpy as np
 
@@ -62,6 +63,28 @@ def _whole(name):
     model = weights.build(store.read_json(folder / "config.json"))
     weights.load(folder / "weights.npz", model)
     return model
+
+
+def tables(name):
+    """What the task learnt from the data beside the weights: seeds, assignments, clusters.
+
+    Args:
+        name: as for `load`, but no `.keras` file.
+
+    Returns:
+        dict of NumPy arrays, those of the run's `final/tables.npz`; empty where it had none.
+
+    Raises:
+        ValueError: for an unknown name, or a file that is damaged, missing or holds objects.
+    """
+    from keras_pretext.zoo import weights
+
+    folder = store.find(name)
+    listed = store.read_json(folder / "sha256.json")
+    if store.TABLES not in listed and not (folder / store.TABLES).exists():
+        return {}
+    store.check_sums(folder, (store.TABLES,))
+    return weights.read_arrays(folder / store.TABLES)
 
 
 def with_head(model):
@@ -169,7 +192,7 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
         name: of the entry.
         root: the zoo's folder.
         card: fields of the card: metrics, paper, licence, limits ... (`card.Card`).
-        run: the run folder that the model comes from, for the card's provenance.
+        run: the run folder that the model comes from, for the card's provenance and the tables.
         version: integer; the next free one by default. Versions are never overwritten.
         image_size: side in pixels at which encoded pictures are served; the task's by default.
         saved_model: also write the SavedModel (needs TensorFlow).
@@ -219,6 +242,9 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
             raise ZooError("the model read back from disk gives another answer; are its features "
                            f"finite? Received: a difference of {change:.2g}")
         np.savez_compressed(draft / "golden.npz", images=images, **answer)
+        if run is not None and (pathlib.Path(run) / "final" / store.TABLES).exists():
+            shutil.copyfile(pathlib.Path(run) / "final" / store.TABLES, draft / store.TABLES)
+            weights.read_arrays(draft / store.TABLES)  # whole, and plain arrays
         full = cards.Card(**{
             "name": name, "version": version, **config, "image_size": size,
             "taps": {t.name: {"channels": t.channels, "stride": t.stride}

@@ -6,6 +6,7 @@ An entry is a folder `<root>/<name>/<version>/`:
     config.json             task and backbone, by registered name and config: data, never code
     weights.npz             every array of the model, head included; never a pickle
     golden.npz              pictures and the answer to them
+    tables.npz              what the task learnt of the data beside the weights, if anything
     saved_model/            for serving
     sha256.json             the sum of each file above
 """
@@ -21,6 +22,7 @@ import tempfile
 from keras_pretext.registry import unknown_name
 
 REQUIRED = ("card.json", "config.json", "weights.npz", "golden.npz", "sha256.json")
+TABLES = "tables.npz"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _CAN_HOLD_CODE = (".keras", ".h5", ".hdf5", ".pkl", ".pickle")
 

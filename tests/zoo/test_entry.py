@@ -147,6 +147,39 @@ def test_publish_refuses_before_writing(model, tmp_path, name, card, message):
     assert not (tmp_path / "zoo").exists()
 
 
+def test_tables_of_a_run_go_into_its_entry(entry, model, npz, tmp_path, monkeypatch):
+    from keras_pretext.training import Recipe, train
+
+    recipe = Recipe(name="nat", task=("noise_targets", {"dim": 8, "image_size": 32}),
+                    backbone=("exemplar_cnn", {"network": "64c5-64c5-128f", "image_size": 32}),
+                    data=f"npz:{npz}", test_split=None, epochs=0.5, batch_size=24)
+    train(recipe, tmp_path / "run", progress=False)
+    folder = zoo.publish(tmp_path / "run", "nat", root=tmp_path / "shelf", saved_model=False)
+    assert "tables.npz" in json.loads((folder / "sha256.json").read_text())
+    monkeypatch.setenv("KERAS_PRETEXT_ZOO", str(tmp_path / "shelf"))
+    found = zoo.tables("nat")
+    assert sorted(found) == ["assignment", "seed"]
+    np.testing.assert_array_equal(np.sort(found["assignment"]), np.arange(96))
+    with np.load(tmp_path / "run" / "final" / "tables.npz") as file:
+        np.testing.assert_array_equal(found["assignment"], file["assignment"])
+    zoo.bundle("nat", tmp_path / "bundle")
+    assert sorted(zoo.tables(tmp_path / "bundle" / "nat")) == ["assignment", "seed"]
+    assert zoo.tables(entry) == {}  # a task that has none
+
+    damaged = (folder / "tables.npz").read_bytes()
+    (folder / "tables.npz").write_bytes(damaged[:-1] + bytes([damaged[-1] ^ 1]))
+    for ask in (zoo.tables, zoo.verify):
+        with pytest.raises(store.ZooError, match="tables.npz does not have its SHA-256"):
+            ask("nat")
+    (folder / "tables.npz").unlink()
+    with pytest.raises(store.ZooError, match="tables.npz does not have.*Received: no file"):
+        zoo.tables("nat")
+    (tmp_path / "run" / "final" / "tables.npz").write_bytes(b"PK")
+    with pytest.raises(store.ZooError, match="arrays cannot be read"):
+        zoo.publish(tmp_path / "run", "other", root=tmp_path / "shelf", saved_model=False)
+    assert not (tmp_path / "shelf" / "other").exists()
+
+
 def test_publish_takes_a_pretext_model_only(model, tmp_path):
     with pytest.raises(store.ZooError, match="is a PretextModel.*Received: NetworkInNetwork"):
         zoo.publish(model.backbone, "x", root=tmp_path / "zoo")
