@@ -82,6 +82,13 @@ def parser():
     sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
                      help="an option of the task")
 
+    sub = command("inpaint", _inpaint, "paint a part of a picture from what is around it")
+    sub.add_argument("image")
+    sub.add_argument("--box", required=True, metavar="LEFT,TOP,WIDTH,HEIGHT",
+                     help="what is painted, in pixels")
+    sub.add_argument("--model", required=True, help="a run folder, or a zoo name")
+    sub.add_argument("--out", default="inpainted.png")
+
     sub = command("colorize", _colorize, "give a picture the colours that a model guesses")
     sub.add_argument("image", help="a picture file; only its lightness is looked at")
     sub.add_argument("--model", required=True, help="a run folder, or a zoo name")
@@ -234,6 +241,21 @@ def _preview(arguments):
     index = np.arange(len(pictures))
     rows = task.preview(pictures, draws(arguments.seed, 0, index, task.num_draws))
     puzzle_sheet(rows).save(arguments.out)
+    print(arguments.out)
+
+
+def _inpaint(arguments):
+    from PIL import Image
+
+    from keras_pretext.visualize import inpaint
+
+    try:
+        box = [int(number) for number in arguments.box.split(",")]
+    except ValueError:
+        raise ValueError("--box takes LEFT,TOP,WIDTH,HEIGHT, four whole numbers. "
+                         f"Received: {arguments.box!r}") from None
+    Image.fromarray(inpaint(_model(arguments.model), _read(arguments.image), box)
+                    ).save(arguments.out)
     print(arguments.out)
 
 

@@ -8,7 +8,7 @@ from keras_pretext.image import framing as framings
 from keras_pretext.losses import reconstruction
 from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
 from keras_pretext.tasks.decoders import decode
-from keras_pretext.tasks.inpainting import constant_loss
+from keras_pretext.tasks.inpainting import collapsed, constant_loss
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
@@ -109,10 +109,7 @@ class Autoencoder(Task):
     def diagnose(self, trainer):
         """Names answers that do not depend on the picture."""
         health = trainer.health
-        if health.images >= health.patience and health.means["diversity"] < 0.05:
-            return (f"collapsed: every picture gets nearly the same answer (diversity "
-                    f"{health.means['diversity']:.1%} of the truth's)")
-        return None
+        return collapsed(health) if health.images >= health.patience else None
 
     def preview(self, images, draws):
         layer, rows = self.layer(), []

@@ -187,13 +187,11 @@ class Inpainting(Task):
 
     def diagnose(self, trainer):
         """Names answers that do not depend on the picture, and a discriminator that has won."""
-        health = trainer.health
-        means = health.means
+        means, health = trainer.health.means, trainer.health
         if health.images < health.patience:
             return None
-        if means["diversity"] < 0.05:
-            return (f"collapsed: every picture gets nearly the same answer (diversity "
-                    f"{means['diversity']:.1%} of the truth's)")
+        if collapsed(health):
+            return collapsed(health)
         if means.get("discriminator_accuracy", 0) > 0.99 and means["discriminator_loss"] < 0.05:
             return (f"the discriminator has won (right in {means['discriminator_accuracy']:.1%}, "
                     f"loss {means['discriminator_loss']:.3f}): a larger rate_ratio slows it")
@@ -222,6 +220,19 @@ class Inpainting(Task):
                 "framing": framings.serialize(self.framing), "flip": self.flip,
                 "frame_weight": self.frame_weight, "constant_loss": self.constant_loss,
                 "width": self.width, "tap": self.tap}
+
+
+def collapsed(health):
+    """The health line of answers that do not depend on the picture, or None.
+
+    One and the same grey for all is what chance means, and called so.
+    """
+    level, spread = health.chance["loss"], health.means["diversity"]
+    grey = 0.98 * level < health.mean < 1.25 * level and health.best > 0.8 * level
+    if spread < 0.05 and not grey:
+        return (f"collapsed: every picture gets nearly the same answer (diversity {spread:.1%} of "
+                f"the truth's, loss {health.mean / level:.0%} of chance)")
+    return None
 
 
 def constant_loss(task, source, seed):
