@@ -10,6 +10,7 @@ from keras_pretext.tasks.classification import Classification  # noqa: E402
 from keras_pretext.tasks.colorization import Colorization  # noqa: E402
 from keras_pretext.tasks.counting import Counting  # noqa: E402
 from keras_pretext.tasks.damaged_jigsaw import DamagedJigsaw  # noqa: E402
+from keras_pretext.tasks.deep_cluster import DeepCluster  # noqa: E402
 from keras_pretext.tasks.exemplar import Exemplar  # noqa: E402
 from keras_pretext.tasks.exemplar_triplet import ExemplarTriplet  # noqa: E402
 from keras_pretext.tasks.inpainting import Inpainting  # noqa: E402
@@ -20,8 +21,9 @@ from keras_pretext.tasks.rotation import Rotation  # noqa: E402
 from keras_pretext.tasks.split_brain import SplitBrain  # noqa: E402
 
 __all__ = ["Autoencoder", "Classification", "Colorization", "Counting", "DamagedJigsaw",
-           "Exemplar", "ExemplarTriplet", "Inpainting", "Jigsaw", "NoiseTargets", "PretextLayer",
-           "PretextModel", "RelativePatch", "Rotation", "SplitBrain", "Task", "get", "list"]
+           "DeepCluster", "Exemplar", "ExemplarTriplet", "Inpainting", "Jigsaw", "NoiseTargets",
+           "PretextLayer", "PretextModel", "RelativePatch", "Rotation", "SplitBrain", "Task",
+           "get", "list"]
 
 
 def get(name, /, **config):

@@ -1,6 +1,7 @@
 """The contract that every pretext task keeps."""
 
 import keras
+from keras import ops
 
 from keras_pretext.image import framing as framings
 from keras_pretext.registry import Registry
@@ -22,6 +23,7 @@ class PretextLayer(keras.layers.Layer):
     uses_labels = False  # True: the pipeline puts the source's labels for the pseudolabels
     uses_index = False  # True: it puts the examples' indices, int64, for `Task.before_step`
     visits = 1  # how often an epoch shows each example, every time with other draws
+    chosen = None  # int64 (n,): the examples to show in the place of 0 to n - 1
 
     def __init__(self, framing, num_draws, **kwargs):
         kwargs.setdefault("dtype", "float32")
@@ -29,8 +31,8 @@ class PretextLayer(keras.layers.Layer):
         self.framing, self.num_draws = framings.get(framing), num_draws
 
     def shown(self, epoch, index):
-        """The examples that an epoch shows in the place of others: as they are by default."""
-        return index
+        """The examples that an epoch shows in the place of others: those `chosen`, if any are."""
+        return index if self.chosen is None else ops.take(self.chosen, index, axis=0)
 
     def puzzle(self, images, draws):
         """Framed uint8 `(B, size, size, 3)` and draws `(B, num_draws - framing.num_draws)`."""
@@ -136,10 +138,14 @@ class Task:
             `labels` are those of the batch as one NumPy array, the examples' indices where the
             layer `uses_index`; `outputs()` gives what the model will answer in this step, NumPy.
             It returns the labels of the step, NumPy, and may change `trainer.tables`.
+        before_stream: None, or a method `(trainer, epoch)` called before the pictures of an epoch
+            (or of the rest of it, after a resume) are read: for `trainer.layer.chosen`.
+        without_momentum: names of layers that SGD trains without momentum.
     """
 
     name = None
-    on_epoch_start = before_step = None
+    on_epoch_start = before_step = before_stream = None
+    without_momentum = ()
 
     def prepare(self, source, seed):
         """Dict of NumPy arrays that is learnt from the data once, before training.
@@ -178,6 +184,10 @@ class Task:
     def held_out(self, outputs, labels):
         """The labels of held-out pictures, once the model has answered; as they are by default."""
         return labels
+
+    def figures(self, trainer):
+        """Dict of floats: what a logged row holds besides the loss and the metrics."""
+        return {}
 
     def diagnose(self, trainer):
         """What the health line says in the place of its own words, or None.

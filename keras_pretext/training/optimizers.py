@@ -27,13 +27,30 @@ class _Coupled:
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
 class CoupledSGD(_Coupled, keras.optimizers.SGD):
-    """SGD whose weight decay is coupled."""
+    """SGD whose weight decay is coupled.
+
+    Args:
+        plain: names of layers that are trained without momentum.
+    """
 
     def __init__(self, learning_rate=0.01, momentum=0.9, nesterov=False, coupled_decay=0.0,
-                 name="coupled_sgd", **kwargs):
+                 plain=(), name="coupled_sgd", **kwargs):
         super().__init__(learning_rate=learning_rate, momentum=momentum, nesterov=nesterov,
                          name=name, **kwargs)
-        self.coupled_decay = coupled_decay
+        self.coupled_decay, self.plain = coupled_decay, tuple(plain)
+
+    def update_step(self, gradient, variable, learning_rate):
+        own = self._trainable_variables[self._get_variable_index(variable)]
+        momentum = self.momentum
+        if own.path.split("/")[0] in self.plain:
+            self.momentum = 0.0
+        try:
+            super().update_step(gradient, variable, learning_rate)
+        finally:
+            self.momentum = momentum
+
+    def get_config(self):
+        return {**super().get_config(), "plain": self.plain}
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
@@ -47,15 +64,16 @@ class CoupledAdam(_Coupled, keras.optimizers.Adam):
         self.coupled_decay = coupled_decay
 
 
-def build(kind, learning_rate, momentum=0.9, nesterov=False, weight_decay=0.0):
+def build(kind, learning_rate, momentum=0.9, nesterov=False, weight_decay=0.0, plain=()):
     """The optimizer of a recipe.
 
     Args:
         kind: "sgd", or "adam", of which `momentum` is the first beta.
         learning_rate: a number or a Keras schedule.
+        plain: names of layers that SGD trains without momentum.
     """
     if kind == "sgd":
-        return CoupledSGD(learning_rate, momentum, nesterov, weight_decay)
+        return CoupledSGD(learning_rate, momentum, nesterov, weight_decay, plain)
     if kind == "adam":
         return CoupledAdam(learning_rate, momentum, coupled_decay=weight_decay)
     raise ValueError(unknown_name("optimizer", kind, KINDS))

@@ -23,10 +23,10 @@ def evaluate(model, source, batch_size=64, images=None):
     batch_size = min(batch_size, count)
     kept = [(v, keras.ops.convert_to_numpy(v)) for v in model.metrics_variables]
     model.reset_metrics()
-    forward, loss, seen = _forward(model), 0.0, 0
+    run, loss, seen = forward(model), 0.0, 0
     try:
-        for inputs, labels in _batches(source, layer, batch_size, count):
-            outputs = forward(inputs)
+        for inputs, labels in batches(source, layer, batch_size, count):
+            outputs = run(inputs)
             labels = model.task.held_out(outputs, labels)
             part = int(keras.ops.shape(keras.tree.flatten(labels)[0])[0])
             loss += part * float(model.compute_loss(x=inputs, y=labels, y_pred=outputs,
@@ -41,21 +41,22 @@ def evaluate(model, source, batch_size=64, images=None):
     return {**found, "loss": loss / seen, "images": seen}
 
 
-def _forward(model):
+def forward(model):
     """The model without training, compiled once."""
     if not hasattr(model, "_evaluated"):
-        def forward(inputs):
+        def run(inputs):
             return model(inputs, training=False)
 
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            forward = tf.function(forward, reduce_retracing=True)
-        object.__setattr__(model, "_evaluated", forward)
+            run = tf.function(run, reduce_retracing=True)
+        object.__setattr__(model, "_evaluated", run)
     return model._evaluated
 
 
-def _batches(source, layer, batch_size, count):
+def batches(source, layer, batch_size, count):
+    """Yields `(inputs, pseudolabels)` of the first `count` examples, in order, draws of seed 0."""
     if keras.backend.backend() == "tensorflow":
         steps = -(-count // batch_size)
         stream = pipelines.pipeline(source, layer, batch_size, 0, shuffle=False, steps=steps)

@@ -169,8 +169,9 @@ class TensorBoard:
 def _sheet(trainer, source, count):
     """Puzzles of the first pictures; titles are green where the network's answer was right.
 
-    Tasks that classify have their answers shown: beside each picture where there are as many, in
-    the first picture's title otherwise. Other tasks have only their puzzles.
+    Tasks that classify pictures by what they show have their answers shown: beside each picture
+    where there are as many, in the first picture's title otherwise. Other tasks have only their
+    puzzles.
     """
     task, layer = trainer.task, trainer.task.layer()
     count = min(count, source.num_examples)
@@ -178,7 +179,7 @@ def _sheet(trainer, source, count):
     numbers = draws(0, 0, np.arange(count), task.num_draws)
     rows = task.preview(images, numbers)
     loss = task.objective()["loss"]  # a dict where there are several outputs
-    if not isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+    if layer.uses_index or not isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
         return puzzle_sheet(rows, side=160)
     marks = []
     for k, (image, number) in enumerate(zip(images, numbers, strict=True)):

@@ -1,6 +1,7 @@
 """The training loop: one for TensorFlow (any tf.distribute strategy), one for other backends."""
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -14,7 +15,7 @@ import numpy as np
 from keras_pretext import data
 from keras_pretext.data import pipeline as pipelines
 from keras_pretext.data.arrays import ArraySource
-from keras_pretext.training import checkpoint, optimizers, schedules, tables
+from keras_pretext.training import checkpoint, features, optimizers, schedules, tables
 from keras_pretext.training.health import Health, NotFinite
 from keras_pretext.training.pretext_metrics import evaluate
 from keras_pretext.training.recipe import load_recipe
@@ -115,7 +116,7 @@ class Trainer:
         rate = schedules.build(recipe.schedule, recipe.learning_rate * share,
                                self.steps_per_epoch, recipe.epochs)
         return optimizers.build(recipe.optimizer, rate, recipe.momentum, recipe.nesterov,
-                                recipe.weight_decay)
+                                recipe.weight_decay, self.task.without_momentum)
 
     # -- the folder -------------------------------------------------------------------------
 
@@ -179,17 +180,33 @@ class Trainer:
 
     # -- steps ------------------------------------------------------------------------------
 
+    def _streams(self, make):
+        """Endless batches of `make(steps)`: one stream, or one for each epoch where the task
+        chooses anew what an epoch shows.
+        """
+        while True:
+            steps = None
+            if self.task.before_stream:
+                epoch, done = divmod(self.step, self.steps_per_epoch)
+                self.task.before_stream(self, epoch)
+                self._adopt()
+                steps = self.steps_per_epoch - done
+            yield from make(steps)
+
     def _tensorflow_steps(self):
         import tensorflow as tf
 
-        stream = pipelines.pipeline(self.source, self.layer, self.recipe.batch_size,
-                                    self.recipe.seed, self.step)
-        if self.replicas > 1:
+        def make(steps):
+            stream = pipelines.pipeline(self.source, self.layer, self.recipe.batch_size,
+                                        self.recipe.seed, self.step, steps=steps)
+            if self.replicas == 1:
+                return stream
             options = tf.data.Options()
             options.experimental_distribute.auto_shard_policy = (
                 tf.data.experimental.AutoShardPolicy.OFF)
-            stream = self.strategy.experimental_distribute_dataset(stream.with_options(options))
-        batches = iter(stream)
+            return self.strategy.experimental_distribute_dataset(stream.with_options(options))
+
+        batches = self._streams(make)
 
         @tf.function
         def run(batch):
@@ -218,8 +235,9 @@ class Trainer:
             own = not (layer.uses_labels or layer.uses_index)
             return model.train_step(state, (inputs, pseudolabels if own else given))
 
-        batches = pipelines.array_batches(images, layer, self.recipe.batch_size,
-                                          self.recipe.seed, self.step)
+        batches = self._streams(lambda steps: itertools.islice(
+            pipelines.array_batches(images, layer, self.recipe.batch_size, self.recipe.seed,
+                                    self.step), steps))
         while True:
             start = time.perf_counter()
             index, *batch = next(batches)
@@ -291,7 +309,7 @@ class Trainer:
                        "images_per_second": images / max(elapsed, 1e-9),
                        "model_images_per_second": images / max(elapsed - waited, 1e-9),
                        "data_wait": waited / max(elapsed, 1e-9),
-                       "health": self.health.line(), **logs}
+                       "health": self.health.line(), **self.task.figures(self), **logs}
                 self.write_row(row)
                 self._call("on_log", row)
                 waited, mark, marked = 0.0, time.perf_counter(), self.step
@@ -361,6 +379,11 @@ class Trainer:
         found = evaluate(self.model, self.test_source, self.recipe.batch_size,
                          self.recipe.test_images)
         return {f"test_{k}": v for k, v in found.items()}
+
+    def features(self, model, path):
+        """What a model answers for each picture of the source, see `features.written`."""
+        return features.written(model, self.source, self.task.layer(augment=False), path,
+                                self.recipe.batch_size)
 
     def _manifest(self):
         import keras_pretext
