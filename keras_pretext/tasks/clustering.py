@@ -179,8 +179,9 @@ def normalized_mutual_information(a, b):
 def uniform_sample(labels, rng):
     """Examples drawn so that every cluster that is not empty is shown as often as any other.
 
-    Each of m clusters gives `n // m + 1` of its examples, some of them again where it has fewer;
-    they are shuffled, and the first n are shown (the paper's section 3.3, as in its code).
+    Each of m clusters gives `n // m + 1` of its examples, all of them in turn, and again, where it
+    has fewer; they are shuffled, and the first n are shown (the paper's section 3.3; its code
+    draws from small clusters with replacement).
 
     Args:
         labels: int `(n,)`.
@@ -192,5 +193,5 @@ def uniform_sample(labels, rng):
     order = np.argsort(labels, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
     each = len(labels) // len(members) + 1
-    drawn = [rng.choice(group, each, replace=len(group) < each) for group in members]
+    drawn = [np.resize(rng.permutation(group), each) for group in members]
     return rng.permutation(np.concatenate(drawn))[:len(labels)].astype("int64")
