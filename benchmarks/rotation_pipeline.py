@@ -89,8 +89,8 @@ def large(folder, arguments):
 
 def small(arguments):
     images = np.random.default_rng(0).integers(0, 256, (10000, 32, 32, 3)).astype(np.uint8)
-    stream = iter(pipelines.pipeline(ArraySource(images), tasks.get("rotation", image_size=32).layer(),
-                           256, 0))
+    layer = tasks.get("rotation", image_size=32).layer()
+    stream = iter(pipelines.pipeline(ArraySource(images), layer, 256, 0))
     rates = take_turns({"rotation pipeline": batches_of(stream, 256)}, arguments.rounds,
                        arguments.seconds)
     print(f"32 pixels from memory to four rotations, {os.cpu_count()} cores")

@@ -112,13 +112,15 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
             framing = layer.framing
             frame = decode_framed if source.encoded and images is None else crop_framed
             image = frame(image, framing, numbers[:framing.num_draws])
-            return index, tf.ensure_shape(image, (framing.size, framing.size, 3)), numbers
+            image = tf.ensure_shape(image, (framing.size, framing.size, 3))
+            return index, (image, numbers) if layer.in_batches else layer.framed(image, numbers)
 
         stream = stream.map(numbered).unbatch()
         stream = stream.map(picture, num_parallel_calls=workers, deterministic=True)
         stream = stream.batch(batch_size, drop_remainder=shuffle)
-        stream = stream.map(lambda index, *pair: labelled(index, *layer.framed(*pair)),
-                            num_parallel_calls=workers, deterministic=True)
+        stream = stream.map(lambda index, pair: labelled(
+            index, *(layer.framed(*pair) if layer.in_batches else pair)),
+            num_parallel_calls=workers, deterministic=True)
     options = tf.data.Options()
     options.autotune.enabled = False  # with it, freeing an iterator stalls (TensorFlow 2.21)
     options.deterministic = True

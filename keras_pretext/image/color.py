@@ -28,9 +28,12 @@ AB_BINS = np.array([(a, b) for a, (low, high) in _B_RANGES.items()
 
 
 def to_grey(images):
-    """uint8 RGB `(..., 3)` to uint8 of the same shape, all channels the luma."""
-    luma = ops.sum(ops.cast(images, "float32") * np.array(LUMA, "float32"), -1, keepdims=True)
-    return ops.broadcast_to(to_uint8(luma), ops.shape(images))
+    """uint8 RGB `(..., 3)` to uint8 of the same shape, all channels the luma, rounded half up."""
+    weights = np.repeat(np.array(LUMA)[:, None] * 1000, 3, 1).round()  # whole: sums are exact
+    pixels = ops.reshape(ops.cast(images, "float32"), (-1, 3))
+    luma = ops.matmul(pixels, weights.astype("float32"))
+    grey = ops.cast(ops.floor((luma + 500.0) / 1000.0), "uint8")
+    return ops.reshape(grey, ops.shape(images))
 
 
 def to_lab(pixels):

@@ -21,8 +21,10 @@ def cut(images, top, left, size):
     height, width, channels = shape[1], shape[2], images.shape[-1]
     if len(top.shape) == 2:
         top, left = top[..., None], left[..., None]
-    top = ops.clip(top, 0, height - size)[:, :, None, None]
-    left = ops.clip(left, 0, width - size)[:, :, None, None]
+    top, left = ops.clip(top, 0, height - size), ops.clip(left, 0, width - size)
+    if images.shape[0] == 1 and None not in top.shape[1:]:
+        return _slices(images[0], top[0], left[0], size)[None]
+    top, left = top[:, :, None, None], left[:, :, None, None]
     offset = ops.arange(size, dtype="int32")
     rows = top + offset[:, None, None]  # (batch, count, size, 1, channels or 1)
     columns = left + offset[:, None]
@@ -35,6 +37,22 @@ def cut(images, top, left, size):
         flat = ops.reshape(images, (-1, height * width * channels))
         taken = ops.take_along_axis(flat, ops.reshape(index, (shape[0], -1)), axis=1)
     return ops.reshape(taken, (-1, top.shape[1], size, size, channels))
+
+
+def _slices(image, top, left, size):
+    """`cut` of one picture by copying whole rows, which is several times faster than gathering."""
+    corners = ops.stack([top, left, ops.zeros_like(top)], -1)  # (count, channels or 1, 3)
+    shape = [size, size, image.shape[-1]]
+    out = 0
+    for channel in range(corners.shape[1]):
+        windows = ops.stack([ops.slice(image, corner, shape)
+                             for corner in ops.unstack(corners[:, channel])])
+        if corners.shape[1] == 1:
+            return windows
+        mine = np.zeros(windows.shape, "uint8")  # of full size: to broadcast it would be slow
+        mine[..., channel] = 1
+        out = out + windows * ops.cast(mine, windows.dtype)
+    return out
 
 
 def grid_origins(count, cell):

@@ -22,6 +22,7 @@ class PretextLayer(keras.layers.Layer):
 
     uses_labels = False  # True: the pipeline puts the source's labels for the pseudolabels
     uses_index = False  # True: it puts the examples' indices, int64, for `Task.before_step`
+    in_batches = True  # False: of large pictures, one at a time is quicker
     visits = 1  # how often an epoch shows each example, every time with other draws
     chosen = None  # int64 (n,): the examples to show in the place of 0 to n - 1
 

@@ -26,6 +26,8 @@ class JigsawLayer(PretextLayer):
     Draws: one for grey, one for each permutation, then `_DRAWS` for each tile.
     """
 
+    in_batches = False
+
     def __init__(self, grid, cell, tile, ways, puzzles, grey, shift, framing, more_draws=0,
                  **kwargs):
         framing = framings.get(framing)
@@ -38,8 +40,9 @@ class JigsawLayer(PretextLayer):
         """The tiles, uint8 `(B, grid**2, tile, tile, 3)`, for the draws of `puzzle`.
 
         A tile's place is uniform in its cell. Each of its channels moves from there by up to
-        `shift` pixels down and right, as far as the cell goes.
+        `shift` pixels down and right, as far as the cell goes; grey pictures have none to move.
         """
+        colored = ops.cast(draws[:, 0] >= self.grey, "int32")[:, None, None]
         draws = ops.reshape(draws[:, 1 + self.puzzles:self.own_draws],
                             (-1, self.grid * self.grid, _DRAWS))
         room = self.cell - self.tile
@@ -47,7 +50,7 @@ class JigsawLayer(PretextLayer):
         top, left = cutting.grid_origins(self.grid, self.cell)
         if not self.shift:
             return cutting.cut(images, top + place[..., 0], left + place[..., 1], self.tile)
-        shift = ops.cast(ops.floor(draws[..., 2:] * (self.shift + 1)), "int32")
+        shift = ops.cast(ops.floor(draws[..., 2:] * (self.shift + 1)), "int32") * colored
         down = ops.minimum(place[..., :1] + shift[..., :3], room)
         right = ops.minimum(place[..., 1:] + shift[..., 3:], room)
         return cutting.cut(images, top[:, None] + down, left[:, None] + right, self.tile)
@@ -58,9 +61,11 @@ class JigsawLayer(PretextLayer):
         return ops.cast(which, "int32")
 
     def puzzle(self, images, draws):
-        if self.grey:
-            grey = (draws[:, 0] < self.grey)[:, None, None, None]
-            images = ops.where(grey, to_grey(images), images)
+        grey = draws[:, 0] < self.grey
+        if self.grey and images.shape[0] == 1:  # the work is done where it is needed
+            images = ops.cond(grey[0], lambda: to_grey(images), lambda: images)
+        elif self.grey:
+            images = ops.where(grey[:, None, None, None], to_grey(images), images)
         orders = self.orders(draws)
         return {"tiles": self.cut(images, draws), "permutations": orders}, orders
 

@@ -14,6 +14,9 @@ def test_windows_are_slices(rng):
         for k in range(5):
             t, s = top[b, k], left[b, k]
             np.testing.assert_array_equal(found[b, k], images[b, t:t + 8, s:s + 8])
+    alone = patches.cut(keras.ops.convert_to_tensor(images[1:2]), top[1:2].astype("int32"),
+                        left[1:2].astype("int32"), 8)  # of one picture: another way
+    np.testing.assert_array_equal(alone[0], found[1])
 
 
 def test_every_channel_at_its_own_place_and_clamped_inside(rng):
@@ -24,6 +27,9 @@ def test_every_channel_at_its_own_place_and_clamped_inside(rng):
     for b, k, c in np.ndindex(2, 4, 3):
         t, s = np.clip(top[b, k, c], 0, 6), np.clip(left[b, k, c], 0, 6)
         np.testing.assert_array_equal(found[b, k, :, :, c], images[b, t:t + 6, s:s + 6, c])
+    alone = patches.cut(keras.ops.convert_to_tensor(images[1:]), top[1:].astype("int32"),
+                        left[1:].astype("int32"), 6)
+    np.testing.assert_array_equal(alone[0], found[1])
 
 
 def test_a_grid_is_in_raster_order():

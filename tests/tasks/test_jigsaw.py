@@ -90,7 +90,7 @@ def test_tiles_do_not_touch_as_a_rule(rng):
 
 
 def test_some_pictures_are_grey_as_a_whole(rng):
-    task = small(shift=0)
+    task = small()
     count = 400
     image, draws = framed(task, rng, count), drawn(task, rng, count)
     tiles = np.asarray(task.layer().framed(image, draws)[0]["tiles"]).astype(int)
@@ -99,8 +99,19 @@ def test_some_pictures_are_grey_as_a_whole(rng):
     np.testing.assert_array_equal(grey.all(1), own(task, draws)[0] < 0.3)
     assert abs(grey.mean() - 0.3) < 0.07
     colour = np.asarray(small(grey=0.0, shift=0).layer().framed(image, draws)[0]["tiles"])
-    luma = np.floor(colour[grey.all(1)] @ np.array([0.299, 0.587, 0.114]) + 0.5)
-    assert abs(luma - tiles[grey.all(1)][..., 0]).max() <= 1
+    luma = (colour[grey.all(1)].astype(int) @ [299, 587, 114] + 500) // 1000
+    np.testing.assert_array_equal(luma, tiles[grey.all(1)][..., 0])
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_one_picture_alone_gives_what_it_gives_in_a_batch(rng, shift):
+    """Alone, tiles are cut and greyed another way, which is faster."""
+    task = small(grey=0.5, shift=shift)
+    image, draws = framed(task, rng, 8), drawn(task, rng, 8)
+    batch = task.layer().framed(image, draws)[0]["tiles"]
+    for k in range(8):
+        alone = task.layer().framed(image[k], draws[k])[0]["tiles"]
+        np.testing.assert_array_equal(alone, batch[k])
 
 
 def test_labels_are_the_permutations_and_every_one_is_as_frequent(rng):
@@ -184,8 +195,8 @@ def test_a_network_finds_no_shortcut_unless_it_is_left_open(probe, on, off):
     """T-10 and T-13: a lens, and the pattern that resampling leaves in each cell."""
     options = {"tile": 24, "cell": 28, "permutations": 20, "embedding": 64, "hidden": 128,
                "dropout": 0.0}
-    closed, = audit(tasks.get("jigsaw", **options, **on), [probe])
-    opened, = audit(tasks.get("jigsaw", **options, **off), [probe])
+    closed, = audit(tasks.get("jigsaw", **options, **on), [probe], seed=1)
+    opened, = audit(tasks.get("jigsaw", **options, **off), [probe], seed=1)
     assert not closed.leaks and opened.solved > 0.2
 
 
