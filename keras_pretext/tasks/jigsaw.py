@@ -61,13 +61,13 @@ class JigsawLayer(PretextLayer):
         return ops.cast(which, "int32")
 
     def puzzle(self, images, draws):
-        grey = draws[:, 0] < self.grey
-        if self.grey and images.shape[0] == 1:  # the work is done where it is needed
-            images = ops.cond(grey[0], lambda: to_grey(images), lambda: images)
+        tiles, grey = self.cut(images, draws), draws[:, 0] < self.grey
+        if self.grey and tiles.shape[0] == 1:  # the work is done where it is needed
+            tiles = ops.cond(grey[0], lambda: to_grey(tiles), lambda: tiles)
         elif self.grey:
-            images = ops.where(grey[:, None, None, None], to_grey(images), images)
+            tiles = ops.where(grey[:, None, None, None, None], to_grey(tiles), tiles)
         orders = self.orders(draws)
-        return {"tiles": self.cut(images, draws), "permutations": orders}, orders
+        return {"tiles": tiles, "permutations": orders}, orders
 
     def get_config(self):
         return {**super().get_config(), "grid": self.grid, "cell": self.cell, "tile": self.tile,
