@@ -12,7 +12,8 @@ from keras_pretext.training import Recipe
 recipe = Recipe(
     name="counting_alexnet",
     task=("counting", {"tile": 32}),
-    backbone=("alexnet", {"flavour": "deepcontext", "fc_units": [1024, 1024], "image_size": 32}),
+    backbone=("alexnet", {"flavour": "deepcontext", "conv1_stride": 2, "image_size": 32,
+                          "fc_units": [1024, 1024]}),
     data="tiny_imagenet_part",
     test_split="validation",
     epochs=20,
