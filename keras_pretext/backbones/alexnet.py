@@ -7,6 +7,7 @@ from keras import layers
 
 from keras_pretext.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, normalized, registry
 from keras_pretext.layers.batch_normalization import BatchNormalization
+from keras_pretext.layers.grouped_conv import GroupedConv2D
 from keras_pretext.layers.local_response_normalization import LocalResponseNormalization
 from keras_pretext.registry import unknown_name
 
@@ -73,8 +74,9 @@ def stack(x, flavour, fc_units, image_size, conv1_stride, prefix=""):
             zip(spec.channels, kinds, strict=True), 1):
         norm, label = spec.norm[k - 1], f"{prefix}conv{k}"
         x = _padded(x, pad, f"{label}_pad")
-        x = layers.Conv2D(channels, kernel, step, groups=groups, use_bias=norm is None,
-                          kernel_initializer="he_normal", name=label)(x)
+        conv = layers.Conv2D if groups == 1 else GroupedConv2D
+        x = conv(channels, kernel, step, groups=groups, use_bias=norm is None,
+                 kernel_initializer="he_normal", name=label)(x)
         x = _activated(x, norm, label)
         size, total = (size + 2 * pad - kernel) // step + 1, total * step
         taps[f"conv{k}"] = (x, total)
