@@ -192,7 +192,7 @@ class Inpainting(Task):
             return None
         if collapsed(health):
             return collapsed(health)
-        if means.get("discriminator_accuracy", 0) > 0.99 and means["discriminator_loss"] < 0.05:
+        if means.get("discriminator_accuracy", 0) > 0.99 and means["discriminator_loss"] < 0.1:
             return (f"the discriminator has won (right in {means['discriminator_accuracy']:.1%}, "
                     f"loss {means['discriminator_loss']:.3f}): a larger rate_ratio slows it")
         return None

@@ -34,10 +34,11 @@ def write_json(path, value):
 
 
 def variables_of(model):
-    """Every variable that training changes, in a fixed order: model, seeds, metrics, optimizers.
+    """Every variable that training changes, in a fixed order: model, seeds, optimizers, metrics.
     """
     seen, out = set(), []
-    for v in [*model.variables, *(v for one in model.optimizers for v in one.variables)]:
+    for v in [*model.variables, *(v for one in model.optimizers for v in one.variables),
+              *model.metrics_variables]:
         if id(v) not in seen:
             seen.add(id(v))
             out.append(v)
