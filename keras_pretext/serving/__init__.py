@@ -1,5 +1,13 @@
-"""Serving: SavedModels that need nothing but TensorFlow."""
+"""Serving: SavedModels that need nothing but TensorFlow, bundles for TF Serving, a client."""
 
-from keras_pretext.serving.signatures import export
+import importlib
 
-__all__ = ["export"]
+_HOME = {"export": "signatures", "whitening": "signatures"}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,8 @@ import sys
 import numpy as np
 import numpy.random  # noqa: F401  (before the libraries: they bring a C++ runtime of their own)
 
-FLOAT, UINT8, STRING = 1, 4, 7
+UINT8, STRING = 4, 7
+READ = {1: np.float32, 10: np.bool_, 19: np.float16}
 TSTRING_BYTES = 24
 
 
@@ -87,20 +88,21 @@ class Client:
                                                                             strict=True)}
 
     def array(self, tensor):
-        assert self.tf.TF_TensorType(tensor) == FLOAT
+        kind = np.dtype(READ[self.tf.TF_TensorType(tensor)])
         shape = [self.tf.TF_Dim(tensor, k) for k in range(self.tf.TF_NumDims(tensor))]
-        data = ctypes.cast(self.tf.TF_TensorData(tensor), ctypes.POINTER(ctypes.c_float))
-        return np.ctypeslib.as_array(data, shape).copy()
+        data = ctypes.string_at(self.tf.TF_TensorData(tensor), int(np.prod(shape)) * kind.itemsize)
+        return np.frombuffer(data, kind).reshape(shape)
 
 
 def main(request, out):
     with open(request) as file:
         request = json.load(file)
     client = Client(request["libraries"], request["model"])
-    tensors = {"images": client.images(np.load(request["images"])),
-               "serving_default": client.strings([bytes.fromhex(b) for b in request["bytes"]])}
+    images = client.images(np.load(request["images"]))
+    encoded = client.strings([bytes.fromhex(b) for b in request["bytes"]])
     results = {f"{name}/{tap}": value for name, call in request["calls"].items()
-               for tap, value in client.run(call, tensors[name]).items()}
+               for tap, value in client.run(
+                   call, images if name == "images" else encoded).items()}
     assert "tensorflow" not in sys.modules
     np.savez(out, **results)
 

@@ -1,4 +1,4 @@
-"""The SavedModel: its three signatures, in Python, in a process of TensorFlow alone, and in C."""
+"""The SavedModel: its signatures, in Python, in a process of TensorFlow alone, and in C."""
 
 import io
 import json
@@ -101,11 +101,99 @@ def test_bytes_of_mixed_kinds_and_sizes_in_one_batch(model, signatures, rng):
     close({k: v.numpy() for k, v in found.items()}, expected, 0.02)
 
 
-def test_bytes_that_are_no_picture(signatures):
+def test_an_empty_batch_gives_an_empty_answer(signatures):
     import tensorflow as tf
 
-    with pytest.raises(tf.errors.InvalidArgumentError, match="Unknown image file format"):
-        signatures["serving_default"](bytes=tf.constant([b"no picture"]))
+    nothing = {"serving_default": tf.constant([], tf.string),
+               "embedding": tf.constant([], tf.string), "metadata": tf.constant([], tf.string),
+               "images": tf.zeros((0, 32, 32, 3), tf.uint8),
+               "features": tf.zeros((0, 32, 32, 3), tf.uint8)}
+    for name, batch in nothing.items():
+        argument, = signatures[name].structured_input_signature[1]
+        for key, value in signatures[name](**{argument: batch}).items():
+            assert value.shape[0] == 0, (name, key)
+    assert signatures["serving_default"](bytes=nothing["embedding"])["block2"].shape == (0, 192)
+
+
+def test_the_embedding_is_one_tap_of_norm_one_in_float16(model, signatures, rng):
+    import tensorflow as tf
+
+    images = [picture(rng, 32, 32) for _ in range(3)]
+    batch = tf.constant([*map(encoded, images), b"no picture"])
+    found = {name: signatures[name](bytes=batch) for name in ("embedding", "embedding_float32")}
+    assert found["embedding"]["embedding"].dtype == tf.float16
+    vectors = pooled(model, images)["block3"]
+    expected = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    expected = np.concatenate([expected, np.zeros((1, 192))])
+    assert found["embedding"]["valid"].numpy().tolist() == [True] * 3 + [False]
+    np.testing.assert_allclose(found["embedding_float32"]["embedding"], expected, atol=1e-5)
+    np.testing.assert_allclose(found["embedding"]["embedding"], expected, atol=1e-3)
+
+
+def test_a_whitened_embedding(model, tmp_path, rng):
+    import tensorflow as tf
+
+    from keras_pretext.serving import export, whitening
+
+    images = [picture(rng, 32, 32) for _ in range(12)]
+    vectors = pooled(model, images)["block1"]
+    mean, matrix = whitening(vectors, 4)
+    white = (vectors - mean) @ matrix
+    np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(4), atol=1e-2)
+    export(model, tmp_path / "white", tap="block1", whitening=(mean, matrix), name="tiny")
+    served = tf.saved_model.load(str(tmp_path / "white")).signatures
+    batch = tf.constant([*map(encoded, images), b"no picture"])
+    found = served["embedding_float32"](bytes=batch)["embedding"].numpy()
+    np.testing.assert_allclose(found[:12], white / np.linalg.norm(white, axis=1, keepdims=True),
+                               atol=1e-3)
+    assert not found[12].any()
+    contract = json.loads((tmp_path / "white/assets.extra/contract.json").read_text())
+    assert contract["embedding"] == {"tap": "block1", "pooling": "avg", "whitened": True,
+                                     "channels": 4, "norm": 1, "dtype": "float16"}
+    assert contract["name"] == "tiny"
+    for wrong, words in (((mean[:5], matrix), r"\(96,\) and a matrix \(96, dim\)"),
+                         ((mean, matrix.T), r"Received: \(96,\) and \(4, 96\)"),
+                         ((mean, matrix * np.nan), "finite")):
+        with pytest.raises(ValueError, match=words):
+            export(model, tmp_path / "x", tap="block1", whitening=wrong)
+    with pytest.raises(ValueError, match="block1.*block9"):
+        export(model, tmp_path / "x", tap="block9")
+    with pytest.raises(ValueError, match=r"less than n.*Received: \(3, 96\) and 4"):
+        whitening(vectors[:3], 4)
+    with pytest.raises(ValueError, match="finite"):
+        whitening(vectors * np.inf, 4)
+
+
+def test_metadata_says_the_contract(model, folder, signatures):
+    import tensorflow as tf
+
+    answer = signatures["metadata"](ask=tf.constant(["", "?"]))["contract"].numpy()
+    contract = json.loads(answer[1])
+    assert len(answer) == 2
+    assert contract == json.loads((folder / "assets.extra/contract.json").read_text())
+    assert contract["taps"]["block2"] == {"channels": 192, "stride": 4, "dtype": "float32",
+                                          "least": 0}
+    assert contract["normalization"]["mean"] == list(model.backbone.mean)
+    assert contract["encoded"]["image_size"] == 32
+    # what GetModelMetadata shows: names, types and shapes
+    outputs = signatures["serving_default"].structured_outputs
+    assert {k: (v.dtype.name, v.shape.as_list()) for k, v in outputs.items()} == {
+        "block1": ("float32", [None, 96]), "block2": ("float32", [None, 192]),
+        "block3": ("float32", [None, 192]), "valid": ("bool", [None])}
+
+
+def test_a_tap_that_can_be_negative_says_so():
+    import keras
+
+    from keras_pretext.serving.signatures import _never_negative
+
+    x = keras.Input((8, 8, 3))
+    y = keras.layers.Conv2D(2, 3)(x)
+    assert not _never_negative(y)
+    for relu in (keras.layers.ReLU()(y), keras.layers.Activation("relu")(y),
+                 keras.layers.Conv2D(2, 3, activation="relu")(x)):
+        assert _never_negative(keras.layers.AveragePooling2D(2)(relu))
+    assert not _never_negative(keras.layers.Activation("tanh")(y))
 
 
 def test_palette_alpha_cmyk_and_16_bit_pictures_are_served(signatures, rng):
@@ -168,7 +256,7 @@ def test_it_loads_where_there_is_only_tensorflow(model, folder, tmp_path, rng):
     assert done.returncode == 0, done.stderr[-3000:]
     found = dict(np.load(tmp_path / "out.npz"))
     maps = {k: np.asarray(v) for k, v in model.backbone(images, training=False).items()}
-    assert len(found) == 9
+    assert len(found) == 10 and found.pop("serving_default/valid").all()
     close(found, {f"features/{k}": v for k, v in maps.items()})
     for by in ("images", "serving_default"):
         close(found, {f"{by}/{k}": v.mean((1, 2)) for k, v in maps.items()})
@@ -182,8 +270,9 @@ def test_it_runs_through_the_c_api(model, folder, tmp_path, rng):
     signatures = graph.meta_graphs[0].signature_def
     images = rng.integers(0, 256, (2, 32, 32, 3)).astype("uint8")
     np.save(tmp_path / "images.npy", images)
+    batch = [*map(encoded, images), encoded(images[0])[:-500], b""]
     request = {"libraries": [], "model": str(folder), "images": str(tmp_path / "images.npy"),
-               "bytes": [encoded(image).hex() for image in images], "calls": {}}
+               "bytes": [one.hex() for one in batch], "calls": {}}
     import tensorflow as tf
 
     for library in ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2"):
@@ -191,7 +280,8 @@ def test_it_runs_through_the_c_api(model, folder, tmp_path, rng):
         if not os.path.exists(path):
             pytest.skip(f"this build of TensorFlow has no {library}")
         request["libraries"].append(path)
-    for name, argument in (("images", "images"), ("serving_default", "bytes")):
+    for name, argument in (("images", "images"), ("serving_default", "bytes"),
+                           ("embedding", "bytes")):
         request["calls"][name] = {
             "input": signatures[name].inputs[argument].name,
             "outputs": {k: v.name for k, v in signatures[name].outputs.items()}}
@@ -200,6 +290,11 @@ def test_it_runs_through_the_c_api(model, folder, tmp_path, rng):
                            str(tmp_path / "out.npz")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     found, expected = dict(np.load(tmp_path / "out.npz")), pooled(model, images)
-    assert len(found) == 6
-    for by in ("images", "serving_default"):
-        close(found, {f"{by}/{k}": v for k, v in expected.items()})
+    assert len(found) == 9
+    assert found["serving_default/valid"].tolist() == [True, True, False, False]
+    assert not found["serving_default/block3"][2:].any()
+    close({k: v[:2] for k, v in found.items()},
+          {f"{by}/{k}": v for by in ("images", "serving_default") for k, v in expected.items()})
+    unit = expected["block3"] / np.linalg.norm(expected["block3"], axis=1, keepdims=True)
+    assert found["embedding/embedding"].dtype == np.float16
+    np.testing.assert_allclose(found["embedding/embedding"][:2], unit, atol=1e-3)
