@@ -1,0 +1,24 @@
+"""Inpainting of the central block at 64 pixels, part of Tiny-ImageNet, two CPU cores.
+
+Paper: none at this size; losses and rates as in `inpainting_context_encoder_imagenet.py`.
+Ours: no published run yet. Half as many channels, a code of 512 numbers, a frame of 2 pixels.
+Cost: about a quarter of an hour on two CPU cores.
+Command: keras-pretext pretrain recipes/inpainting_context_encoder_tiny_imagenet_cpu.py
+"""
+
+from keras_pretext.training import Recipe
+
+recipe = Recipe(
+    name="inpainting_context_encoder",
+    task=("inpainting", {"region": "central", "overlap": 2, "adversarial": 0.001,
+                         "rate_ratio": 10.0, "image_size": 64, "width": 32}),
+    backbone=("context_encoder", {"channels": [32, 64, 128, 256], "bottleneck": 512}),
+    data="tiny_imagenet_part",
+    test_split="validation",
+    epochs=10,
+    batch_size=64,
+    optimizer="adam",
+    learning_rate=2e-3,
+    momentum=0.5,
+    weight_decay=0.0,
+)
