@@ -292,7 +292,7 @@ from keras_pretext import backbones, tasks
 x = np.load({str(tmp_path / 'in.npz')!r})
 task = tasks.get("colorization", image_size=24, stride=4, prior="cifar10_jpeg")
 inputs, codes = jax.jit(task.layer())(x["images"], x["draws"])
-model = task.attach(backbones.get("colorization_net", width=0.05))
+model = task.attach(backbones.get("network_in_network", blocks=2))
 loss = float(model.compute_loss(x=inputs, y=codes, y_pred=model(inputs)))
 assert np.isfinite(loss)
 np.savez({str(tmp_path / 'out.npz')!r}, inputs=inputs, codes=codes)
