@@ -107,7 +107,8 @@ def parser():
     sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
                      help="an option of the task")
     sub.add_argument("--probes", nargs="*", help="default: all")
-    sub.add_argument("--steps", type=int, default=200)
+    sub.add_argument("--sobel", action="store_true", help="the network sees edges only")
+    sub.add_argument("--steps", type=int, default=400)
     sub.add_argument("--seed", type=int, default=0)
 
     sub = command("zoo", _zoo, "list, describe, verify and bundle published models")
@@ -296,7 +297,7 @@ def _audit(arguments):
     from keras_pretext.evaluation.audit import audit
 
     rows = audit(tasks.get(arguments.task, **_settings(arguments.set)), arguments.probes,
-                 steps=arguments.steps, seed=arguments.seed,
+                 steps=arguments.steps, seed=arguments.seed, sobel=arguments.sobel,
                  report=lambda row: print(row, flush=True))
     leaks = [row.probe for row in rows if row.leaks]
     print(f"{arguments.task} can be solved by: {', '.join(leaks)}" if leaks

@@ -11,11 +11,13 @@ from PIL import Image
 from keras_pretext.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, normalized
 from keras_pretext.data import pipeline
 from keras_pretext.data.arrays import ArraySource
+from keras_pretext.losses.noise_targets import sphere_points
 from keras_pretext.registry import Registry
-from keras_pretext.training.pretext_metrics import evaluate
+from keras_pretext.training.pretext_metrics import forward
 
 probes = Registry("audit probe")
 LIMIT = 0.05
+GROUPS = 32  # of pictures with one cast, where the answer is the picture itself
 
 
 @dataclasses.dataclass
@@ -27,7 +29,8 @@ class AuditRow:
         metric: name of the task's metric.
         found, chance: its value on held-out pictures, and that of knowing nothing.
         solved: the share of the way from chance to 1 that was gone without content.
-        leaks: whether that is more than the limit.
+        error: the standard error of `solved`, from the held-out batches.
+        leaks: whether `solved` is more than the limit and two errors.
     """
 
     probe: str
@@ -35,21 +38,23 @@ class AuditRow:
     found: float
     chance: float
     solved: float
+    error: float
     leaks: bool
 
     def __str__(self):
         verdict = "LEAKS" if self.leaks else "closed"
         return (f"{self.probe:10} {self.metric} {self.found:.3f}, chance {self.chance:.3f}: "
-                f"{max(0.0, self.solved):4.0%} solved without content, {verdict}")
+                f"{max(0.0, self.solved):4.0%} \N{PLUS-MINUS SIGN} {self.error:.0%} solved without "
+                f"content, {verdict}")
 
 
-def field(rng, count, size, blur):
-    """Gaussian noise `(count, size, size, 3)` of deviation 1, smoothed over `blur` pixels.
+def field(rng, count, size, blur, channels=3):
+    """Gaussian noise `(count, size, size, channels)` of deviation 1, smoothed over `blur` pixels.
 
     It is the same in every direction and at every place, and does not wrap around.
     """
     room = size + 8 * int(np.ceil(blur))
-    noise = rng.normal(size=(count, room, room, 3)).astype("float32")
+    noise = rng.normal(size=(count, room, room, channels)).astype("float32")
     if blur:
         y, x = (np.fft.fftfreq(room)[:, None], np.fft.rfftfreq(room)[None])
         response = np.exp(-2 * (np.pi * blur) ** 2 * (x * x + y * y))[None, :, :, None]
@@ -63,21 +68,33 @@ def _pixels(x):
 
 
 @probes.register("noise")
-def _noise(rng, count, size):
+def _noise(rng, group, size):
     """Every pixel for itself."""
-    return _pixels(field(rng, count, size, 0))
+    return _pixels(field(rng, len(group), size, 0))
 
 
 @probes.register("texture")
-def _texture(rng, count, size):
-    """Blobs as wide as a few pixels, which run on across the borders of tiles."""
-    return _pixels(field(rng, count, size, max(1.0, size / 150)))
+def _texture(rng, group, size):
+    """Grey blobs, cut in two by the borders of touching tiles: a ninth of a tile, if 3 by 3."""
+    grey = field(rng, len(group), size, size / 45, channels=1)
+    return np.repeat(_pixels(grey), 3, -1)
+
+
+@probes.register("stripes")
+def _stripes(rng, group, size):
+    """Noise under stripes across and down, 19 to the side, whose phase runs on through all tiles.
+    """
+    wave = np.arange(size) * (2 * np.pi * 19.2 / size)
+    across, down = np.cos(wave + rng.uniform(0, 2 * np.pi, (2, len(group), 1)))
+    grey = 0.35 * field(rng, len(group), size, 0, channels=1)
+    grey += 0.8 * (across[:, None, :, None] + down[:, :, None, None])
+    return np.repeat(_pixels(grey), 3, -1)
 
 
 @probes.register("chromatic")
-def _chromatic(rng, count, size):
+def _chromatic(rng, group, size):
     """A lens that magnifies green 1.5 % more than red and blue."""
-    grey = np.repeat(field(rng, count, size, 1.0)[..., :1], 3, -1)
+    grey = np.repeat(field(rng, len(group), size, 1.0, channels=1), 3, -1)
     centre = (size - 1) / 2
     place = centre + (np.arange(size) - centre) / 1.015
     low = np.floor(place).astype(int)
@@ -91,10 +108,10 @@ def _chromatic(rng, count, size):
 
 
 @probes.register("jpeg")
-def _jpeg(rng, count, size):
+def _jpeg(rng, group, size):
     """Noise through JPEG of quality 30: blocks of 8 pixels from the top left."""
     out = []
-    for picture in _pixels(field(rng, count, size, 0.7)):
+    for picture in _pixels(field(rng, len(group), size, 0.7)):
         file = io.BytesIO()
         Image.fromarray(picture).save(file, "JPEG", quality=30)
         out.append(np.asarray(Image.open(file)))
@@ -102,84 +119,146 @@ def _jpeg(rng, count, size):
 
 
 @probes.register("border")
-def _border(rng, count, size):
+def _border(rng, group, size):
     """Noise in a black border of 3 % of the side."""
-    out = _pixels(field(rng, count, size, 0))
+    out = _pixels(field(rng, len(group), size, 0))
     width = max(1, round(0.03 * size))
-    out[:, :width] = out[:, -width:] = out[:, :, :width] = out[:, :, -width:] = 0
+    out[:, :width] = out[:, -width:] = out[:, :, :width] = out[:, :, -width:] = 1
     return out
 
 
 @probes.register("vignette")
-def _vignette(rng, count, size):
+def _vignette(rng, group, size):
     """Noise whose corners are a quarter darker than the centre."""
     place = np.linspace(-1, 1, size) ** 2
     shade = 1 - 0.25 * (place[:, None] + place[None]) / 2
-    return (_pixels(field(rng, count, size, 0)) * shade[None, :, :, None]).astype("uint8")
+    return (_pixels(field(rng, len(group), size, 0)) * shade[None, :, :, None]).astype("uint8")
+
+
+@probes.register("cast")
+def _cast(rng, group, size):
+    """Noise with a cast of colour, up to 25 grey levels a channel: the same in one group."""
+    casts = np.stack([np.random.default_rng([7, k]).uniform(-25, 25, 3) for k in group])
+    noise = 30 * field(rng, len(group), size, 0) + casts[:, None, None].astype("float32")
+    return np.clip(np.round(127.5 + noise), 0, 255).astype("uint8")
 
 
 class _Tiny(Backbone):
     """Three strided convolutions and one map of features: enough for any shortcut."""
 
-    def __init__(self, name="tiny"):
+    def __init__(self, sobel=False, name="tiny"):
         inputs = keras.Input((None, None, 3), name="images")
-        x, taps = normalized(inputs, IMAGENET_MEAN, IMAGENET_STD), {}
+        x, taps = normalized(inputs, IMAGENET_MEAN, IMAGENET_STD, sobel), {}
         for k, (units, kernel) in enumerate(((24, 5), (32, 3), (32, 3)), 1):
             x = layers.Conv2D(units, kernel, 2 if k < 3 else 1, padding="same",
                               activation="relu", name=f"conv{k}")(x)
             taps[f"conv{k}"] = (x, min(2**k, 4))
         super().__init__(inputs, taps, name=name)
-        self.mean, self.std = IMAGENET_MEAN, IMAGENET_STD
+        self.mean, self.std, self.sobel = IMAGENET_MEAN, IMAGENET_STD, sobel
 
     def get_config(self):
-        return {"name": self.name}
+        return {"sobel": self.sobel, "name": self.name}
 
 
-def audit(task, names=None, steps=200, batch_size=16, pictures=512, seed=0, limit=LIMIT,
-          report=lambda row: None):
+def audit(task, names=None, steps=400, batch_size=16, pictures=1024, seed=0, limit=LIMIT,
+          sobel=False, report=lambda row: None):
     """Trains a tiny network on each kind of picture without content and measures it on others.
+
+    Held-out pictures are cut and recoloured as those that were trained on, by other draws.
+
+    Where the answer is the picture itself, other pictures of the same group stand in for it: they
+    share nothing but the group's trace. For `exemplar` a group is a class, for `noise_targets` it
+    has one of `GROUPS` points; `exemplar_triplet` and `counting` compare parts of one picture.
 
     Args:
         task: a task whose `chance` has a metric (an accuracy) beside the loss.
-        names: probes, all by default: "noise", "texture", "chromatic", "jpeg", "border",
-            "vignette".
+        names: probes, all by default: "noise", "texture", "stripes", "chromatic", "jpeg", "border",
+            "vignette", "cast".
         steps, batch_size: of the training; more find fainter traces.
-        pictures: different pictures to train on; half as many are held out.
+        pictures: different pictures to train on; as many are held out.
         limit: the share of the way from chance to 1 that counts as a leak.
+        sobel: whether the tiny network sees edges only, like a backbone with `sobel=True`.
         report: called with every AuditRow as soon as it is known.
 
     Returns:
         a list of AuditRow.
 
     Raises:
-        ValueError: for an unknown probe, or a task without such a metric.
+        ValueError: for an unknown probe, a task without such a metric, one that has its pictures'
+            indices for labels, or an exemplar with more than a quarter as many classes as pictures.
     """
     metric = next((k for k in task.chance if k != "loss"), None)
     if metric is None:
         raise ValueError("an audit needs a metric whose chance is known. "
                          f"Received: task {task.name!r} with chance {task.chance}")
     makers = {name: probes.get(name) for name in names or probes.names()}
-    size = round(1.3 * task.framing.size)
+    size, layer = round(1.3 * task.framing.size), task.layer()
+    groups, targets = _groups(task, layer, pictures)
     rows = []
     for name, make in makers.items():
         rng = np.random.default_rng([seed, *name.encode()])
-        train = ArraySource(make(rng, pictures, size), name=f"audit {name}")
-        test = ArraySource(make(rng, max(1, pictures // 2), size), name=f"audit {name}")
+        order = np.arange(2 * pictures) % groups
+        train, test = (ArraySource(_pictures(make, rng, group, size), group, f"audit {name}")
+                       for group in (order[:pictures], order[pictures:]))
         keras.utils.set_random_seed(seed)
-        model = task.attach(_Tiny())
-        _fit(model, task.layer(), train, steps, batch_size, seed)
-        found, chance = evaluate(model, test, batch_size)[metric], task.chance[metric]
+        model = task.attach(_Tiny(sobel))
+        _fit(model, _batches(train, layer, targets, batch_size, seed, steps))
+        count = test.num_examples * layer.visits // batch_size
+        each = _measure(model, _batches(test, layer, targets, batch_size, seed + 1, count), metric)
+        found, chance = float(each.mean()), task.chance[metric]
         solved = (found - chance) / (1 - chance)
-        rows.append(AuditRow(name, metric, found, chance, solved, bool(solved > limit)))
+        error = float(each.std() / max(1, len(each) - 1) ** 0.5 / (1 - chance))
+        rows.append(AuditRow(name, metric, found, chance, solved, error,
+                             bool(solved > limit + 2 * error)))
         report(rows[-1])
     return rows
 
 
-def _fit(model, layer, source, steps, batch_size, seed):
+def _pictures(make, rng, group, size):
+    """Pictures of a probe, made a few at a time: their noise takes much memory."""
+    return np.concatenate([make(rng, group[k:k + 64], size) for k in range(0, len(group), 64)])
+
+
+def _groups(task, layer, pictures):
+    """How many groups there are, and the targets of those that have points, else None."""
+    if layer.uses_labels:
+        groups = task.num_classes
+        if 4 * groups > pictures:
+            raise ValueError(f"an audit of {task.name} needs at least four pictures of each class: "
+                             f"use num_classes={pictures // 4} or fewer. Received: {groups}")
+        return groups, None
+    if layer.uses_index:
+        if task.name != "noise_targets":
+            raise ValueError(f"there is no audit of {task.name}: its labels are made in training. "
+                             "Received: a layer that uses the index")
+        return GROUPS, sphere_points(0, np.arange(GROUPS), task.dim)
+    return 2 * pictures, None
+
+
+def _batches(source, layer, targets, batch_size, seed, steps):
+    import tensorflow as tf
+
+    stream = pipeline.pipeline(source, layer, batch_size, seed, steps=steps)
+    if targets is None:
+        return stream
+    points = tf.constant(targets[source.labels()])
+    return stream.map(lambda inputs, index: (inputs, tf.gather(points, index)))
+
+
+def _fit(model, batches):
     import tensorflow as tf
 
     model.compile(optimizer=keras.optimizers.Adam(2e-3), **model.task.objective())
-    model.optimizer.build(model.trainable_variables)
+    model.build_optimizers()
     step = tf.function(lambda batch: model.train_step(batch))
-    for batch in pipeline.pipeline(source, layer, batch_size, seed, steps=steps):
+    for batch in batches:
         step(batch)
+
+
+def _measure(model, batches, metric):
+    """The metric of each batch."""
+    run, found = forward(model), []
+    for inputs, labels in batches:
+        model.reset_metrics()
+        found.append(float(model.compute_metrics(inputs, labels, run(inputs))[metric]))
+    return np.array(found)

@@ -9,6 +9,7 @@ from keras import layers, ops
 
 from keras_pretext.image import framing as framings
 from keras_pretext.image import geometry, gradients, photometric
+from keras_pretext.layers.patch_standardization import PatchStandardization
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
 
@@ -151,6 +152,8 @@ class Exemplar(Task):
             not move from chance with all of them.
         weight_decay: of the backbone's option; the classifier has four times as much.
         color: mean and principal axes of colours; `prepare` measures them.
+        standardize: give each channel of every patch the same mean and deviation, against casts
+            of colour, by which a seed is known whatever it shows; not in the paper.
         tap: the backbone's tap under the classifier; its last one by default.
 
     Raises:
@@ -160,7 +163,7 @@ class Exemplar(Task):
     name = "exemplar"
 
     def __init__(self, num_classes=16000, patch=32, ranges="paper", visits=1, start=None,
-                 weight_decay=0.0, color=None, tap=None):
+                 weight_decay=0.0, color=None, standardize=False, tap=None):
         if num_classes < 2 or patch < gradients.CELLS or visits < 1:
             raise ValueError(f"num_classes is at least 2, patch at least {gradients.CELLS}, visits "
                              f"at least 1. Received: num_classes={num_classes}, patch={patch}, "
@@ -172,7 +175,7 @@ class Exemplar(Task):
                              f"Received: {start!r}")
         self.num_classes, self.patch, self.ranges, self.tap = num_classes, patch, ranges, tap
         self.visits, self.start = visits, None if start is None else tuple(start)
-        self.weight_decay, self.color = weight_decay, color
+        self.weight_decay, self.color, self.standardize = weight_decay, color, bool(standardize)
         self.image_size = region_size(patch, ranges)
         self.framing = framings.CentreCrop(self.image_size)
         self.num_draws = self.framing.num_draws + 4 * TRIES + _COLOR_DRAWS
@@ -269,7 +272,10 @@ class Exemplar(Task):
 
     def attach(self, backbone, name="exemplar_model", **kwargs):
         inputs = keras.Input((self.patch, self.patch, 3), name="patches")
-        x = backbone.extractor(self.tap or [*backbone.taps][-1])(inputs)
+        x = inputs
+        if self.standardize:
+            x = PatchStandardization(backbone.mean, backbone.std, name="own_statistics")(x)
+        x = backbone.extractor(self.tap or [*backbone.taps][-1])(x)
         x = layers.GlobalAveragePooling2D(name="pool", dtype="float32")(x)
         decay = 4 * self.weight_decay / 2  # L2(x) has the gradient 2 x w
         logits = layers.Dense(
@@ -305,7 +311,7 @@ class Exemplar(Task):
     def get_config(self):
         return {"num_classes": self.num_classes, "patch": self.patch, "ranges": self.ranges,
                 "visits": self.visits, "start": self.start, "weight_decay": self.weight_decay,
-                "color": self.color, "tap": self.tap}
+                "color": self.color, "standardize": self.standardize, "tap": self.tap}
 
 
 def _outlined(image, window):

@@ -68,7 +68,8 @@ class ExemplarTriplet(Task):
     """Copies of a picture are to be nearer each other than to those of other pictures.
 
     What `Exemplar` does with a class for each seed, without a classifier: the relation lies in the
-    batch, so the number of pictures has no bound. Each copy is normalised by its own statistics.
+    batch, so the number of pictures has no bound. Each copy is normalised by its own statistics,
+    else the copies of a picture are known by its cast of colour.
 
     Args:
         copies: of each picture in a batch.
@@ -76,6 +77,7 @@ class ExemplarTriplet(Task):
         dim: features of the embedding.
         margin: of the `SemiHardTripletLoss`.
         grey: share of the copies that lose their colour.
+        standardize: whether copies are normalised; False leaves that shortcut open.
         framing: how a picture becomes the square that is cropped; by default its central square
             at 8/7 of `image_size`.
         tap: the backbone's tap under the embedding; its last one by default. Maps are averaged.
@@ -83,8 +85,8 @@ class ExemplarTriplet(Task):
 
     name = "exemplar_triplet"
 
-    def __init__(self, copies=8, image_size=224, dim=1000, margin=0.5, grey=0.66, framing=None,
-                 tap=None):
+    def __init__(self, copies=8, image_size=224, dim=1000, margin=0.5, grey=0.66, standardize=True,
+                 framing=None, tap=None):
         if copies < 2 or dim < 2:
             raise ValueError("copies and dim are at least 2. "
                              f"Received: copies={copies}, dim={dim}")
@@ -94,6 +96,7 @@ class ExemplarTriplet(Task):
         self.framing = framings.get(framing or framings.CentreCrop(round(image_size * 8 / 7)))
         self.copies, self.image_size, self.dim = copies, image_size, dim
         self.margin, self.grey, self.tap = margin, grey, tap
+        self.standardize = bool(standardize)
         self.num_draws = self.framing.num_draws + _DRAWS * copies
 
     @property
@@ -114,8 +117,10 @@ class ExemplarTriplet(Task):
         size = self.image_size
         inputs = keras.Input((self.copies, size, size, 3), name="copies")
         x = ops.reshape(inputs, (-1, size, size, 3))
-        x = PatchStandardization(getattr(backbone, "mean", IMAGENET_MEAN),
-                                 getattr(backbone, "std", IMAGENET_STD), name="standardize")(x)
+        if self.standardize:
+            x = PatchStandardization(getattr(backbone, "mean", IMAGENET_MEAN),
+                                     getattr(backbone, "std", IMAGENET_STD),
+                                     name="standardize")(x)
         x = backbone.extractor(self.tap or [*backbone.taps][-1])(x)
         x = layers.GlobalAveragePooling2D(name="pool", dtype="float32")(x)
         x = layers.Dense(self.dim, dtype="float32", name="embedding")(x)
@@ -136,5 +141,5 @@ class ExemplarTriplet(Task):
 
     def get_config(self):
         return {"copies": self.copies, "image_size": self.image_size, "dim": self.dim,
-                "margin": self.margin, "grey": self.grey,
+                "margin": self.margin, "grey": self.grey, "standardize": self.standardize,
                 "framing": framings.serialize(self.framing), "tap": self.tap}
