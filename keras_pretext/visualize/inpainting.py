@@ -1,6 +1,7 @@
 """What a trained model paints where something is cut out of a picture."""
 
 import math
+import numbers
 
 import numpy as np
 from keras import ops
@@ -47,14 +48,14 @@ def inpaint(model, image, box=None, mask=None):
     filled[mask] = task.fill
     rows, columns = (_mirrored(start, side, length) for start, length in
                      ((top, len(image)), (left, image.shape[1])))
-    seen = _resized(filled[rows][:, columns], task.image_size).astype("uint8")
+    seen = _rounded(_resized(filled[rows][:, columns], task.image_size))
     seen[_hole(task, mask[rows][:, columns])] = task.fill
     canvas = seen.astype("float32")
     start = (task.image_size - task.region_size) // 2
     place = slice(start, start + task.region_size)
     answer = ops.convert_to_numpy(model(ops.convert_to_tensor(seen[None]), training=False))[0]
     canvas[place, place] = (answer + 1.0) * 127.5
-    painted = np.clip(np.floor(_resized(canvas, side) + 0.5), 0, 255).astype("uint8")
+    painted = _rounded(_resized(canvas, side))
     y, x = np.nonzero(mask)
     out = image.copy()
     out[y, x] = painted[y - top, x - left]
@@ -68,7 +69,7 @@ def _mask(shape, box, mask):
                          f"Received: box={box!r}, mask {'given' if mask is not None else None}")
     height, width = shape
     if box is not None:
-        if len(box) != 4 or any(number != int(number) for number in box):
+        if len(box) != 4 or not all(isinstance(number, numbers.Integral) for number in box):
             raise ValueError("a box is left, top, width, height in whole pixels. "
                              f"Received: {box!r}")
         x, y, w, h = (int(number) for number in box)
@@ -116,6 +117,10 @@ def _hole(task, mask):
         return ops.convert_to_numpy(
             masks.central_block(1, size, task.region_size - 2 * task.overlap))[0]
     return _resized(mask[..., None].astype("float32"), size)[..., 0] > 1e-3
+
+
+def _rounded(image):
+    return np.clip(np.floor(image + 0.5), 0, 255).astype("uint8")
 
 
 def _resized(image, size):
