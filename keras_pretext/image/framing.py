@@ -189,6 +189,13 @@ class GridCrop(CentreCrop):
         room = [ops.cast(extent - side + 1, "float32") for extent in (height, width)]
         return _whole(draws[..., 0] * room[0]), _whole(draws[..., 1] * room[1]), side, side
 
+    def __call__(self, images, draws):
+        extents = [extent for extent in images.shape[-3:-1] if isinstance(extent, int)]
+        if extents and min(extents) < self.cells:
+            raise ValueError(f"{self.cells} cells along a side need {self.cells} pixels or more. "
+                             f"Received: a picture of {'x'.join(map(str, extents))}")
+        return super().__call__(images, draws)
+
     def evaluation(self):
         return GridCrop(self.size, self.resize, self.cells, centred=True)
 

@@ -41,7 +41,11 @@ class PretextLayer(keras.layers.Layer):
 
     def framed(self, images, draws):
         """The puzzle of pictures that are framed already (by the decoder), with all the draws."""
-        single = len(images.shape) == 3
+        single, size = len(images.shape) == 3, self.framing.size
+        if any(extent not in (None, size) for extent in images.shape[-3:-1]):
+            raise ValueError(f"puzzles are made of pictures of {size}x{size} pixels; layer(image, "
+                             "draws) makes them of any others. "
+                             f"Received: shape {tuple(images.shape)}")
         if single:
             images, draws = images[None], draws[None]
         inputs, labels = self.puzzle(images, draws[..., self.framing.num_draws:])
