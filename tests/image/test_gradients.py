@@ -11,9 +11,17 @@ def naive_energy(image, patch):
     rows, columns = image.shape[0] // step, image.shape[1] // step
     cells = np.array([[image[r * step:(r + 1) * step, c * step:(c + 1) * step].sum(-1).mean()
                        for c in range(columns)] for r in range(rows)], "float64")
-    high = np.array([[cells[r, c] - cells[max(r - 2, 0):r + 3, max(c - 2, 0):c + 3].mean()
+    bell = np.exp(-np.arange(-60, 61) ** 2 / 8.0)  # a deviation of 2 cells
+
+    def mean(values, r, c):
+        weights = np.outer(bell[60 - r:60 - r + rows], bell[60 - c:60 - c + columns])
+        return (weights * values).sum() / weights.sum()
+
+    high = np.array([[cells[r, c] - mean(cells, r, c)
                       for c in range(columns)] for r in range(rows)]) ** 2
-    return np.array([[high[r + 3:r + 5, c + 3:c + 5].mean() for c in range(columns - 7)]
+    half = np.exp(-(np.arange(8) - 3.5) ** 2 / 8.0)
+    weights = np.outer(half, half) / half.sum() ** 2
+    return np.array([[(high[r:r + 8, c:c + 8] * weights).sum() for c in range(columns - 7)]
                      for r in range(rows - 7)])
 
 
