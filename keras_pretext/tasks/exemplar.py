@@ -24,7 +24,8 @@ def region_size(patch, ranges):
     """Side of what a seed's transformed patches can reach, of the parity of the patch."""
     shift, (least, _) = RANGES[ranges]
     turn = math.cos(math.radians(DEGREES)) + math.sin(math.radians(DEGREES))
-    side = math.ceil(patch * (turn / least + 2 * shift))
+    moved = 2 * shift * (1 / least if ranges == "code" else 1)
+    side = math.ceil(patch * (turn / least + moved))
     return side + (side - patch) % 2
 
 
@@ -64,8 +65,9 @@ class ExemplarLayer(PretextLayer):
         reach, (low, high) = RANGES[self.ranges]
         middle = (self.framing.size - 1) / 2
         numbers = ops.reshape(draws[:, :4 * TRIES], (-1, TRIES, 4))
-        centre = middle + (numbers[..., :2] * 2.0 - 1.0) * (reach * self.patch)
         side = self.patch / (low + (high - low) * numbers[..., 2])
+        unit = side[..., None] if self.ranges == "code" else self.patch
+        centre = middle + (numbers[..., :2] * 2.0 - 1.0) * (reach * unit)
         degrees = (numbers[..., 3] * 2.0 - 1.0) * DEGREES
         radians = degrees * (math.pi / 180.0)  # `half`: from the middle to the outermost pixels
         half = (ops.cos(radians) + ops.abs(ops.sin(radians))) * side * (0.5 - 0.5 / self.patch)
@@ -88,7 +90,7 @@ class ExemplarLayer(PretextLayer):
         u = draws[:, 4 * TRIES:4 * TRIES + _COLOR_DRAWS]
         if self.ranges == "code":
             normal = ops.erfinv(ops.clip(2.0 * u[:, :3] - 1.0, -1 + 1e-6, 1 - 1e-6)) * 2**0.5
-            axes = 2.0 ** (normal * ops.convert_to_tensor([1.0, 1.0, 0.5]))
+            axes = 2.0 ** (normal * ops.convert_to_tensor([0.5, 1.0, 1.0]))  # brightness first
             factor = 2.0 ** (u[:, 5:7] - 0.5)
         else:
             axes, factor = 2.0 ** (2.0 * u[:, :3] - 1.0), 0.7 * 2.0 ** u[:, 5:7]
@@ -143,9 +145,9 @@ class Exemplar(Task):
     Args:
         num_classes: seeds; 16,000 in the paper's final networks, 50 to 32,000 in its study.
         patch: side of the patches in pixels.
-        ranges: "paper" or "code", whose shifts reach 0.25 instead of 0.2 of the patch, and which
-            draws the contrast from a normal distribution and stretches the values first. Powers
-            and factors are drawn evenly on a logarithmic scale.
+        ranges: "paper" or "code", whose shifts reach 0.25 of the scaled patch instead of 0.2 of the
+            patch, and which draws the contrast from a normal distribution and stretches the
+            values first. Powers and factors are drawn evenly on a logarithmic scale.
         visits: of each seed in an epoch, each with a transformation of its own; the paper makes
             100 to 150 patches of a seed.
         start: None, or `(classes, epochs)`: begin with some classes only, for a loss that does
