@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import types
@@ -15,6 +16,7 @@ from keras_pretext.losses.noise_targets import best_assignment, sphere_points
 from keras_pretext.tasks.noise_targets import NoiseTargets
 from keras_pretext.training import Recipe, Trainer, evaluate, load_run, train
 from keras_pretext.training import tables as training_tables
+from keras_pretext.training.recipe import load_recipe
 
 
 def small(**options):
@@ -274,3 +276,10 @@ def test_two_replicas_and_jax(npz, tmp_path, kind, backend):
     done = subprocess.run([sys.executable, script, kind, npz, tmp_path], text=True, timeout=400,
                           env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_the_papers_rate_is_for_the_sum_over_the_batch():
+    """The authors' code steps by 0.01 times the gradient of a sum; this loss is a mean."""
+    recipe = load_recipe(pathlib.Path(__file__).parents[2] / "recipes/nat_alexnet_imagenet.py")
+    assert recipe.learning_rate == 0.01 * recipe.batch_size
+    assert recipe.momentum == recipe.weight_decay == 0
