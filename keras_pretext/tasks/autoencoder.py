@@ -8,7 +8,7 @@ from keras_pretext.image import framing as framings
 from keras_pretext.losses import reconstruction
 from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
 from keras_pretext.tasks.decoders import decode
-from keras_pretext.tasks.inpainting import collapsed, constant_loss
+from keras_pretext.tasks.inpainting import constant_loss, failure
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
@@ -107,9 +107,9 @@ class Autoencoder(Task):
         return model
 
     def diagnose(self, trainer):
-        """Names answers that do not depend on the picture."""
+        """Names a collapse and a divergence."""
         health = trainer.health
-        return collapsed(health) if health.images >= health.patience else None
+        return failure(health) if health.images >= health.patience else None
 
     def preview(self, images, draws):
         layer, rows = self.layer(), []

@@ -186,12 +186,12 @@ class Inpainting(Task):
         return model
 
     def diagnose(self, trainer):
-        """Names answers that do not depend on the picture, and a discriminator that has won."""
+        """Names a collapse, a divergence, and a discriminator that has won."""
         means, health = trainer.health.means, trainer.health
         if health.images < health.patience:
             return None
-        if collapsed(health):
-            return collapsed(health)
+        if failure(health):
+            return failure(health)
         if means.get("discriminator_accuracy", 0) > 0.99 and means["discriminator_loss"] < 0.1:
             return (f"the discriminator has won (right in {means['discriminator_accuracy']:.1%}, "
                     f"loss {means['discriminator_loss']:.3f}): a larger rate_ratio slows it")
@@ -222,16 +222,19 @@ class Inpainting(Task):
                 "width": self.width, "tap": self.tap}
 
 
-def collapsed(health):
-    """The health line of answers that do not depend on the picture, or None.
+def failure(health):
+    """The health line of painted pixels that are all alike, or worse than one colour; or None.
 
     One and the same grey for all is what chance means, and called so.
     """
-    level, spread = health.chance["loss"], health.means["diversity"]
-    grey = 0.98 * level < health.mean < 1.25 * level and health.best > 0.8 * level
+    level, spread, loss = health.chance["loss"], health.means["diversity"], health.mean
+    grey = 0.98 * level < loss < 1.25 * level and health.best > 0.8 * level
     if spread < 0.05 and not grey:
         return (f"collapsed: every picture gets nearly the same answer (diversity {spread:.1%} of "
-                f"the truth's, loss {health.mean / level:.0%} of chance)")
+                f"the truth's, loss {loss / level:.0%} of chance)")
+    if loss > 1.25 * level and loss > 1.5 * health.best:
+        return (f"diverged: loss {loss:.3f} is {loss / level:.1f} times that of one colour "
+                f"({level:.3f}): a lower learning rate")
     return None
 
 

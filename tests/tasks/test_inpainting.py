@@ -271,14 +271,17 @@ def test_the_thresholds_of_the_diagnosis():
         class health:
             patience, images, best, mean, chance = 100, 100, 0.1, 0.15, {"loss": 0.2}
 
-    def line(images=100, **means):
-        Stub.health.images = images
+    def line(images=100, mean=0.15, best=0.1, **means):
+        Stub.health.images, Stub.health.mean, Stub.health.best = images, mean, best
         Stub.health.means = {"diversity": 0.5, "discriminator_accuracy": 0.9,
                              "discriminator_loss": 0.3, **means}
         return small().diagnose(Stub)
 
     assert line() is None
     assert "diversity 3.0%" in line(diversity=0.03) and line(99, diversity=0.03) is None
+    assert "diverged: loss 0.300 is 1.5 times" in line(mean=0.3)
+    assert line(mean=0.3, best=0.25) is None  # it began so
+    assert line(mean=0.2, best=0.2, diversity=0.03) is None  # all grey: at chance
     assert "has won (right in 99.9%" in line(discriminator_accuracy=0.999, discriminator_loss=0.01)
     assert line(discriminator_accuracy=0.999) is None
     del Stub.health.means["discriminator_accuracy"], Stub.health.means["discriminator_loss"]
