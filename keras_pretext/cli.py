@@ -117,6 +117,15 @@ def parser():
     sub.add_argument("--all", action="store_true", help="every published model")
     sub.add_argument("--out", default="bundle", help="where `bundle` puts its zoo")
 
+    sub = command("serve-bundle", _serve_bundle, "write published models for TF Serving")
+    sub.add_argument("names", nargs="+", metavar="NAME", help="name or name@version or a folder")
+    sub.add_argument("--out", required=True, help="the folder to write; it must not exist")
+    sub.add_argument("--base", default="/models", help="where the server will see that folder")
+    sub.add_argument("--tap", help="of the embedding; default: the card's best")
+    sub.add_argument("--whiten", metavar="NPZ", help="mean and matrix for the embedding")
+    sub.add_argument("--image-size", type=int, help="of encoded pictures; default: the card's")
+    sub.add_argument("--batch-sizes", type=int, nargs="+", help="default: 1 2 4 ... 64")
+
     sub = command("profile", _profile, "images/s of decoding, pipeline, model and the whole")
     sub.add_argument("recipe")
     sub.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
@@ -332,6 +341,21 @@ def _zoo(arguments):
             print(json.dumps(zoo.info(name), indent=1))
         else:
             print(f"{name}: {zoo.verify(name)}", flush=True)
+
+
+def _serve_bundle(arguments):
+    from keras_pretext import serving
+    from keras_pretext.zoo import weights
+
+    options = {"batch_sizes": arguments.batch_sizes} if arguments.batch_sizes else {}
+    if arguments.whiten:
+        stored = weights.read_arrays(arguments.whiten)
+        if not {"mean", "matrix"} <= set(stored):
+            raise ValueError("--whiten takes an .npz with mean and matrix. "
+                             f"Received: {sorted(stored)} in {arguments.whiten}")
+        options["whitening"] = stored["mean"], stored["matrix"]
+    print(serving.serve_bundle(arguments.names, arguments.out, arguments.base, arguments.tap,
+                               image_size=arguments.image_size, **options))
 
 
 def _profile(arguments):

@@ -2,7 +2,8 @@
 
 import importlib
 
-_HOME = {"export": "signatures", "whitening": "signatures"}
+_HOME = {"export": "signatures", "whitening": "signatures", "serve_bundle": "bundle",
+         "Client": "client", "ServingError": "client"}
 
 __all__ = sorted(_HOME)
 

@@ -1,12 +1,9 @@
 """A SavedModel of six signatures, holding only TensorFlow's own ops and each weight once."""
 
 import json
-import pathlib
 
 from keras_pretext.registry import unknown_name
 from keras_pretext.serving import decoding
-
-CONTRACT = "assets.extra/contract.json"
 
 
 def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
@@ -27,8 +24,7 @@ def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
             `valid`); and `valid`.
         embedding_float32: the same as float32, for TF Serving's REST has no float16.
         metadata: `ask`, strings `(batch,)`, whatever they say. Gives `contract`, strings
-            `(batch,)`: JSON of the taps, shapes, ranges and normalisation, the same that is
-            written to `assets.extra/contract.json`.
+            `(batch,)`: JSON of the taps, shapes, ranges and normalisation.
 
     Any batch may be empty.
 
@@ -42,6 +38,9 @@ def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
         name: that the contract says; the backbone's by default.
         max_pixels: an encoded picture that claims more in its header is not valid.
 
+    Returns:
+        what `metadata` says, a dict.
+
     Raises:
         ValueError: for an unknown tap, or a whitening of another width.
     """
@@ -52,7 +51,7 @@ def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
     if tap not in backbone.taps:
         raise ValueError(unknown_name(f"tap of {backbone.name}", tap, backbone.taps))
     whitening = _checked(whitening, backbone.taps[tap])
-    contract = json.dumps(_contract(model, size, tap, whitening, name, max_pixels))
+    contract = _contract(model, size, tap, whitening, name, max_pixels)
     strings = tf.TensorSpec((None,), tf.string, "bytes")
     arrays = tf.TensorSpec((None, None, None, 3), tf.uint8, "images")
 
@@ -103,17 +102,16 @@ def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
 
         @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "ask")])
         def metadata(self, ask):
-            return {"contract": tf.fill(tf.shape(ask), contract)}
+            return {"contract": tf.fill(tf.shape(ask), json.dumps(contract))}
 
-    served, folder = Served(), pathlib.Path(folder)
+    served = Served()
     # no stack traces in the graph: they name the folders of this host
     options = tf.saved_model.SaveOptions(experimental_debug_stripper=True)
     tf.saved_model.save(served, str(folder), options=options, signatures={
         "serving_default": served.from_bytes, "images": served.from_images,
         "features": served.features, "embedding": served.embedding,
         "embedding_float32": served.embedding_float32, "metadata": served.metadata})
-    (folder / CONTRACT).parent.mkdir(exist_ok=True)
-    (folder / CONTRACT).write_text(json.dumps(json.loads(contract), indent=1) + "\n")
+    return contract
 
 
 def whitening(vectors, dim):

@@ -140,14 +140,14 @@ def test_a_whitened_embedding(model, tmp_path, rng):
     mean, matrix = whitening(vectors, 4)
     white = (vectors - mean) @ matrix
     np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(4), atol=1e-2)
-    export(model, tmp_path / "white", tap="block1", whitening=(mean, matrix), name="tiny")
+    contract = export(model, tmp_path / "white", tap="block1", whitening=(mean, matrix),
+                      name="tiny")
     served = tf.saved_model.load(str(tmp_path / "white")).signatures
     batch = tf.constant([*map(encoded, images), b"no picture"])
     found = served["embedding_float32"](bytes=batch)["embedding"].numpy()
     np.testing.assert_allclose(found[:12], white / np.linalg.norm(white, axis=1, keepdims=True),
                                atol=1e-3)
     assert not found[12].any()
-    contract = json.loads((tmp_path / "white/assets.extra/contract.json").read_text())
     assert contract["embedding"] == {"tap": "block1", "pooling": "avg", "whitened": True,
                                      "channels": 4, "norm": 1, "dtype": "float16"}
     assert contract["name"] == "tiny"
@@ -161,16 +161,15 @@ def test_a_whitened_embedding(model, tmp_path, rng):
     with pytest.raises(ValueError, match=r"less than n.*Received: \(3, 96\) and 4"):
         whitening(vectors[:3], 4)
     with pytest.raises(ValueError, match="finite"):
-        whitening(vectors * np.inf, 4)
+        whitening(np.full_like(vectors, np.inf), 4)
 
 
-def test_metadata_says_the_contract(model, folder, signatures):
+def test_metadata_says_the_contract(model, signatures):
     import tensorflow as tf
 
     answer = signatures["metadata"](ask=tf.constant(["", "?"]))["contract"].numpy()
     contract = json.loads(answer[1])
     assert len(answer) == 2
-    assert contract == json.loads((folder / "assets.extra/contract.json").read_text())
     assert contract["taps"]["block2"] == {"channels": 192, "stride": 4, "dtype": "float32",
                                           "least": 0}
     assert contract["normalization"]["mean"] == list(model.backbone.mean)
