@@ -154,10 +154,15 @@ class DeepCluster(Task):
         return self.tap or [*backbone.taps][-1]
 
     def renew(self, model, rng):
-        """Fresh weights of the classifier: normal with deviation 0.01, biases zero."""
+        """Fresh weights of the classifier, normal with deviation 0.01, biases zero; and nothing
+        of what the optimizer remembers of the former.
+        """
         kernel, bias = model.get_layer(_LOGITS).weights
         kernel.assign(rng.normal(0, 0.01, kernel.shape).astype("float32"))
         bias.assign(np.zeros(bias.shape, "float32"))
+        for slot in model.optimizer.variables:
+            if _LOGITS in slot.path:
+                slot.assign(np.zeros(slot.shape, "float32"))
 
     def before_stream(self, trainer, epoch):
         trainer.layer.chosen = clustering.uniform_sample(

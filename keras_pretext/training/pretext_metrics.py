@@ -51,6 +51,14 @@ def forward(model):
             import tensorflow as tf
 
             run = tf.function(run, reduce_retracing=True)
+        elif keras.backend.backend() == "jax":
+            import jax
+
+            answer = jax.jit(lambda *arguments: model.stateless_call(*arguments)[0])
+
+            def run(inputs):
+                return answer([v.value for v in model.trainable_variables],
+                              [v.value for v in model.non_trainable_variables], inputs)
         object.__setattr__(model, "_evaluated", run)
     return model._evaluated
 

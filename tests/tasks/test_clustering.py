@@ -183,7 +183,7 @@ import resource, sys
 import numpy as np
 from keras_pretext.tasks import clustering
 folder, engine = sys.argv[1:]
-clustering.MEMORY = 4 << 20
+clustering.MEMORY, clustering.ITERATIONS = 4 << 20, 2
 
 def run(count):
     path = folder + "/features.npy"

@@ -31,7 +31,7 @@ def test_recipe_files(path):
 def test_a_recipe_trains_a_step(path, tmp_path, rng):
     """On small noise pictures, two at a time; the task and the network are the recipe's own.
 
-    (Exemplars: as many classes as there are pictures.)
+    (Exemplars: as many classes as there are pictures; half as many clusters.)
     """
     images = rng.integers(0, 256, (8, 48, 64, 3), dtype=np.uint8)
     np.savez(tmp_path / "pictures.npz", images=images, labels=np.arange(8))
@@ -40,6 +40,8 @@ def test_a_recipe_trains_a_step(path, tmp_path, rng):
     task, options = recipe.task
     if task == "exemplar":
         recipe = recipe.replace(task=(task, {**options, "num_classes": 8, "start": None}))
+    if task == "deep_cluster":
+        recipe = recipe.replace(task=(task, {**options, "clusters": 4}))
     row = Trainer(recipe, tmp_path / "run", progress=False, max_steps=1).run()
     assert row["step"] == 1 and np.isfinite(row["loss"])
 
