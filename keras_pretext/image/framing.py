@@ -236,30 +236,41 @@ class AreaCrop(Framing):
 
     The aspect ratio stays. An image whose short side would be less than `size` is enlarged to it
     (Doersch et al., 2015, resize to 150,000 to 450,000 pixels).
+
+    Args:
+        size: side of the square in pixels.
+        area: of the whole resized image, in pixels.
+        margin: share of the image's short side that is never shown, along each of its sides: a
+            black border tells where in the picture a patch was.
     """
 
     num_draws = 3
 
-    def __init__(self, size, area=(150_000, 450_000)):
-        self.size, self.area = int(size), tuple(area)
+    def __init__(self, size, area=(150_000, 450_000), margin=0.0):
+        self.size, self.area, self.margin = int(size), tuple(area), float(margin)
         if not 0 < self.area[0] <= self.area[1]:
             raise ValueError(f"area is a range of pixel counts. Received: {area!r}")
+        if not 0 <= self.margin < 0.5:
+            raise ValueError(f"margin is a share in [0, 0.5). Received: {margin!r}")
 
     def window(self, height, width, draws):
         low, high = self.area
+        short = ops.minimum(height, width)
+        edge = _whole(ops.ceil(self.margin * ops.cast(short, "float32")))
         full = ops.cast(height, "float32") * ops.cast(width, "float32")
         side = self.size * ops.sqrt(full / (low + (high - low) * draws[..., 0]))
-        side = ops.clip(_whole(side + 0.5), 1, ops.minimum(height, width))
-        room = [ops.cast(extent - side + 1, "float32") for extent in (height, width)]
-        return _whole(draws[..., 1] * room[0]), _whole(draws[..., 2] * room[1]), side, side
+        side = ops.clip(_whole(side + 0.5), 1, ops.maximum(1, short - 2 * edge))
+        room = [ops.cast(extent - 2 * edge - side + 1, "float32") for extent in (height, width)]
+        return (edge + _whole(draws[..., 1] * room[0]), edge + _whole(draws[..., 2] * room[1]),
+                side, side)
 
     def evaluation(self):
         """The centre of a picture of the middle area and aspect ratio 4:3."""
         short = round(math.sqrt(0.75 * sum(self.area) / 2))
-        return CentreCrop(self.size, max(self.size, short))
+        return CentreCrop(self.size, max(math.ceil(self.size / (1 - 2 * self.margin)), short))
 
     def get_config(self):
-        return {"size": self.size, "area": self.area}
+        return {"size": self.size, "area": self.area, "margin": self.margin}
 
 
 @registry.register("random_resized_crop")

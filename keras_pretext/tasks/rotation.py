@@ -71,7 +71,8 @@ class Rotation(Task):
         angles: distinct multiples of 45: (0, 90, 180, 270) in the paper's main model, and for
             its Table 2 (0, 45, ..., 315), (0, 180) or (90, 270).
         framing: a `Framing` or its config. Default: pad-and-crop up to 64 pixels, random resized
-            crops above.
+            crops above. With odd multiples of 45, random crops of 8/9 up to 64 pixels: black
+            padding would show in the corners of their copies only.
         flip: mirror half of the images, before rotating.
         tap: the backbone's tap under the head; its last one by default.
     """
@@ -85,8 +86,10 @@ class Rotation(Task):
             raise ValueError("angles are two or more distinct multiples of 45 in [0, 360). "
                              f"Received: {angles!r}")
         if framing is None:
-            framing = (framings.PadCrop(image_size) if image_size <= 64
-                       else framings.RandomResizedCrop(image_size))
+            odd = any(angle % 90 for angle in angles)
+            framing = (framings.RandomResizedCrop(image_size) if image_size > 64
+                       else framings.ResizeCrop(image_size, round(image_size * 9 / 8)) if odd
+                       else framings.PadCrop(image_size))
         self.framing = framings.get(framing)
         if self.framing.size != image_size:
             raise ValueError(f"the framing's size is the image_size, {image_size}. "

@@ -28,6 +28,7 @@ class UnevenRotation(rotation.Rotation):
         return UnevenLayer(self.angles, False, self.framing)
 
 
+INNER = {"kind": "grid_crop", "size": 84, "resize": 96, "centred": True}  # without the border
 TILES = {"tile": 24, "permutations": 4, "puzzles": 16, "embedding": 64, "hidden": 256,
          "dropout": 0.0}
 BARE_TILES = {**TILES, "cell": 24, "grey": 0.0, "shift": 0}
@@ -37,15 +38,16 @@ TABLE = {  # defences on; defences off; probes that solve the latter
         (UnevenRotation, {"angles": range(0, 360, 45)}),
         ["noise"]),
     "relative_patch": (
-        {"patch": 24, "gap": 12, "jitter": 2, "hidden": (64, 64), "flat_field": True},
+        {"patch": 24, "gap": 12, "jitter": 2, "hidden": (64, 64), "flat_field": True,
+         "framing": {"kind": "area_crop", "size": 100, "area": (9375, 28125), "margin": 0.05}},
         {"patch": 24, "gap": 0, "jitter": 0, "hidden": (64, 64), "color": "keep",
          "pixelate": 0.0},
         ["texture", "chromatic", "vignette"]),
     "jigsaw": (
-        {**TILES, "cell": 28, "grey": 0.66, "shift": 1, "flat_field": True}, BARE_TILES,
+        {**TILES, "cell": 28, "grey": 1.0, "flat_field": True, "framing": INNER}, BARE_TILES,
         ["stripes", "chromatic", "vignette"]),
     "damaged_jigsaw": (
-        {**TILES, "cell": 28, "flat_field": True, "heads": ("jigsaw",)},
+        {**TILES, "cell": 28, "flat_field": True, "framing": INNER, "heads": ("jigsaw",)},
         {**BARE_TILES, "damage": ("missing", "shuffle"), "heads": ("jigsaw",)},
         ["stripes", "chromatic", "vignette"]),
     "exemplar": (
@@ -53,7 +55,7 @@ TABLE = {  # defences on; defences off; probes that solve the latter
         ["cast"]),
     "exemplar_triplet": (
         {"copies": 4, "image_size": 24, "dim": 32},
-        {"copies": 4, "image_size": 24, "dim": 32, "standardize": False},
+        {"copies": 4, "image_size": 24, "dim": 32, "standardize": False, "grey": 0.0},
         ["cast"]),
     "counting": (
         {"tile": 24, "counts": 32, "sobel": True},
@@ -102,6 +104,44 @@ def test_the_lens_moves_green_outwards(rng):
     assert [lag(slice(5, 20)), lag(slice(43, 58)), lag(slice(80, 95))] == [-1, 0, 1]
 
 
+def test_a_cast_belongs_to_its_group(rng):
+    group = np.array([0, 1, 0, 1])
+    means = auditing.probes.get("cast")(rng, group, 64).mean((1, 2))
+    np.testing.assert_allclose(means[:2], means[2:], atol=3)
+    assert np.abs(means[0] - means[1]).max() > 5
+    assert means.min() > 127 - 30 and means.max() < 128 + 30
+
+
+def test_stripes_run_on_and_begin_anywhere(rng):
+    """One period further (10 pixels of 192) they are what they were, half a period on the contrary.
+    """
+    x = auditing.probes.get("stripes")(rng, np.arange(30), 192)[..., 0] - 127.5
+    across = x.mean(1)
+    assert np.corrcoef(across[:, :150].ravel(), across[:, 40:190].ravel())[0, 1] > 0.9
+    assert np.corrcoef(across[:, :150].ravel(), across[:, 35:185].ravel())[0, 1] < -0.9
+    assert abs(across[:, 0].mean()) < 15  # no phase is the usual one
+
+
+def test_a_leak_is_more_than_the_limit_and_two_standard_errors(monkeypatch):
+    batches = np.array([0.3, 0.5, 0.2, 0.6, 0.3, 0.5])  # of chance 0.15
+    monkeypatch.setattr(auditing, "_fit", lambda *_: None)
+    monkeypatch.setattr(auditing, "_measure", lambda *_: batches)
+    task = tasks.get("relative_patch", **SMALL)
+    row, = auditing.audit(task, ["noise"], pictures=16)
+    assert row.solved == pytest.approx((0.4 - 0.15) / 0.85)
+    assert row.error == pytest.approx(batches.std() / 5**0.5 / 0.85)
+    assert row.leaks and "29% \N{PLUS-MINUS SIGN} 7%" in str(row)
+    row, = auditing.audit(task, ["noise"], pictures=16, limit=0.2)
+    assert row.solved > 0.2 and not row.leaks
+
+
+def test_tasks_that_cannot_be_audited_are_refused():
+    with pytest.raises(ValueError, match="num_classes=16 or fewer"):
+        auditing.audit(tasks.get("exemplar", num_classes=17, patch=16), pictures=64)
+    with pytest.raises(ValueError, match="made in training"):
+        auditing.audit(tasks.get("deep_cluster", clusters=8, image_size=16), pictures=64)
+
+
 @pytest.mark.parametrize("name", auditing.probes.names())
 def test_probes_are_pictures(name, rng):
     pictures = auditing.probes.get(name)(rng, np.arange(3), 40)
@@ -109,12 +149,37 @@ def test_probes_are_pictures(name, rng):
     assert pictures.std() > 10
 
 
-def test_chromatic_aberration_solves_relative_patch_unless_channels_are_dropped():
-    rows = {color: auditing.audit(tasks.get("relative_patch", color=color, pixelate=0.0, **SMALL),
-                                  ["chromatic"], steps=120, pictures=256)[0]
-            for color in ("keep", "drop")}
-    assert rows["keep"].leaks and rows["keep"].solved > 0.3
-    assert not rows["drop"].leaks and "closed" in str(rows["drop"])
+SMALL_TILES = {"tile": 16, "grid": 2, "permutations": 2, "puzzles": 8, "embedding": 32,
+               "hidden": 64, "dropout": 0.0, "grey": 0.0, "shift": 0}
+PAIRS = {  # probe; defences on; defences off; settings: as in the table, but smaller
+    "rotation": ("noise", (rotation.Rotation, {"angles": (0, 45), "image_size": 24}),
+                 (UnevenRotation, {"angles": (0, 45), "image_size": 24}), {"steps": 60}),
+    "relative_patch": ("chromatic", {"color": "drop", **SMALL},
+                       {"color": "keep", "pixelate": 0.0, **SMALL}, {"steps": 120}),
+    "jigsaw": ("vignette", {"cell": 19, "flat_field": True, **SMALL_TILES},
+               {"cell": 19, **SMALL_TILES}, {"steps": 100}),
+    "damaged_jigsaw": ("vignette", {"cell": 19, "flat_field": True, "heads": ["jigsaw"],
+                                    **SMALL_TILES},
+                       {"cell": 19, "heads": ["jigsaw"], **SMALL_TILES}, {"steps": 100}),
+    "exemplar": ("cast", {"num_classes": 8, "patch": 16, "standardize": True},
+                 {"num_classes": 8, "patch": 16}, {"steps": 120}),
+    "exemplar_triplet": ("cast", {"copies": 3, "image_size": 16, "dim": 8},
+                         {"copies": 3, "image_size": 16, "dim": 8, "standardize": False,
+                          "grey": 0.0}, {"steps": 60}),
+    "counting": ("cast", {"tile": 16, "counts": 16, "sobel": True},
+                 {"tile": 16, "counts": 16, "filters": "area", "grey": 0.0}, {"steps": 120}),
+    "noise_targets": ("cast", {"dim": 8, "image_size": 16, "sobel": True},
+                      {"dim": 8, "image_size": 16}, {"steps": 60}),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_defence_closes_a_shortcut_that_is_open_without(name):
+    probe, on, off, settings = PAIRS[name]
+    closed, = audited(name, on, [probe], pictures=256, **settings)
+    leaking, = audited(name, off, [probe], pictures=256, **settings)
+    assert not closed.leaks and "closed" in str(closed), str(closed)
+    assert leaking.leaks and "LEAKS" in str(leaking), str(leaking)
 
 
 def test_on_the_command_line(capsys):

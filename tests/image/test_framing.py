@@ -8,7 +8,7 @@ from keras_pretext.image import framing as framings
 
 KINDS = [framings.PadCrop(32, 4), framings.ResizeCrop(48, 56), framings.CentreCrop(40, 44),
          framings.RandomResizedCrop(48, (0.2, 1.0)), framings.GridCrop(48, 56),
-         framings.GridCrop(48, 50, 4, centred=True)]
+         framings.GridCrop(48, 50, 4, centred=True), framings.AreaCrop(40, (2000, 9000), 0.05)]
 
 
 @pytest.mark.parametrize("framing", KINDS, ids=lambda f: type(f).__name__)
@@ -23,6 +23,19 @@ def test_windows_lie_in_the_image_and_config_round_trips(framing, rng):
     assert (top >= -slack).all() and (left >= -slack).all()
     assert (top + h <= height + slack).all() and (left + w <= width + slack).all()
     assert framings.get(framings.serialize(framing)) == framing
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.04])
+def test_area_crop_keeps_off_the_margin(margin, rng):
+    """Of a picture whose border of 4 in 100 pixels is black, a margin of 0.04 shows none of it."""
+    image = np.full((100, 140, 3), 200, "uint8")
+    image[:4] = image[-4:] = image[:, :4] = image[:, -4:] = 0
+    framing = framings.AreaCrop(40, (4000, 9000), margin)
+    draws = rng.random((200, 3), dtype="float32")
+    framed = np.asarray(framing(np.repeat(image[None], 200, 0), draws))
+    assert (framed.min() == 200) == bool(margin)
+    whole = framings.AreaCrop(40, (4000, 9000), margin).evaluation()
+    assert np.asarray(whole(image[None], draws[:1, :0])).min() == 200
 
 
 def test_pad_crop_is_the_usual_cifar_augmentation(rng):

@@ -47,7 +47,7 @@ def test_patches_lie_where_the_draws_say(rng):
 def test_the_papers_geometry_fits():
     task = RelativePatch()
     assert task.image_size == 3 * 96 + 2 * 48 + 2 * 7 == 398
-    assert task.framing.get_config() == {"size": 398, "area": (150_000, 450_000)}
+    assert task.framing.get_config() == {"size": 398, "area": (150_000, 450_000), "margin": 0.0}
     assert task.num_draws == 3 + 6 * 9
 
 

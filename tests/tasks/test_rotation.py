@@ -84,6 +84,14 @@ def test_eight_way_shows_no_corner_and_turns_the_right_way():
         assert np.degrees(np.arctan2(-y, x)) % 360 == pytest.approx(angle, abs=6)
 
 
+@pytest.mark.parametrize("size", [32, 96])
+def test_no_padding_shows_in_the_corners_of_odd_multiples_of_45(size, rng):
+    picture = np.full((200, size + 10, size + 10, 3), 100, "uint8")
+    task = tasks.get("rotation", image_size=size, angles=range(0, 360, 45))
+    inputs, _ = task.layer()(tf.constant(picture), rng.random((200, task.num_draws), "float32"))
+    assert (inputs.numpy() == 100).all()
+
+
 def test_blur_does_not_tell_the_eight_angles(rng):
     """A linear classifier on high-frequency energies is at chance (odd against even angles)."""
     from sklearn.linear_model import LogisticRegression
