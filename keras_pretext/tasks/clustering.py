@@ -41,7 +41,7 @@ def whitening(features, dim):
         dim: how many components, at most.
 
     Returns:
-        `mean` float32 `(width,)` and `matrix` float32 `(width, min(dim, width))`: points are
+        `mean` float32 `(width,)` and `matrix` float32 `(width, min(dim, width, n))`: points are
         `(features - mean) @ matrix`.
 
     Raises:
@@ -50,18 +50,23 @@ def whitening(features, dim):
     count, width = features.shape
     parts = blocks(count, width)
     mean = sum(features[part].sum(0, dtype="float64") for part in parts) / count
-    covariance = np.zeros((width, width))
-    for part in parts:
-        centred = features[part].astype("float32") - mean.astype("float32")
-        covariance += centred.T @ centred
-    covariance /= count
-    if np.trace(covariance) <= 1e-10 * (mean @ mean):
+    if count < width:
+        centred = features[:].astype("float64") - mean
+        singular, axes = np.linalg.svd(centred, full_matrices=False)[1:]
+        variances, axes = singular**2 / count, axes.T
+    else:
+        covariance = np.zeros((width, width))
+        for part in parts:
+            centred = features[part].astype("float32") - mean.astype("float32")
+            covariance += centred.T @ centred
+        variances, axes = np.linalg.eigh(covariance / count)
+        variances, axes = variances[::-1], axes[:, ::-1]
+    if variances.sum() <= 1e-10 * (mean @ mean):
         raise ValueError("the network answers the same for every picture, so there is nothing to "
                          "cluster. It has collapsed: a lower learning rate is the usual remedy; "
                          "or all pictures are alike. "
                          f"Received: {count} equal rows of {width} features")
-    variances, axes = np.linalg.eigh(covariance)
-    variances, axes = variances[::-1][:dim], axes[:, ::-1][:, :dim]
+    variances, axes = variances[:dim], axes[:, :dim]
     scale = np.where(variances > 1e-6 * variances[0],
                      1 / np.sqrt(np.maximum(variances, np.finfo("float64").tiny)), 0.0)
     return mean.astype("float32"), (axes * scale).astype("float32")
@@ -71,7 +76,7 @@ def whitened(features, dim, path):
     """Features reduced by `whitening`, every row of norm one (or zero), in an `.npy` file.
 
     Returns:
-        float32 memory map `(n, min(dim, width))`.
+        float32 memory map `(n, min(dim, width, n))`.
     """
     mean, matrix = whitening(features, dim)
     count, width = features.shape

@@ -43,6 +43,17 @@ def test_features_are_whitened_as_scikit_learn_does_it_and_have_norm_one(rng, tm
         out, points / np.linalg.norm(points, axis=1, keepdims=True), atol=1e-5)
 
 
+def test_fewer_pictures_than_features_are_whitened_alike(rng):
+    features = (rng.normal(size=(30, 50)) * np.arange(1, 51)).astype("f4")
+    mean, matrix = clustering.whitening(features, 6)
+    points = (features - mean) @ matrix
+    theirs = PCA(6, whiten=True, svd_solver="full").fit_transform(features.astype("f8"))
+    signs = np.sign((theirs * points).sum(0))
+    np.testing.assert_allclose(points * signs, theirs * (30 / 29) ** 0.5, atol=1e-3)
+    mean, matrix = clustering.whitening(features, 256)
+    assert matrix.shape == (50, 30) and np.isfinite(matrix).all()
+
+
 def test_components_without_variance_stay_zero_and_there_are_no_more_than_features(rng, tmp_path):
     features = rng.normal(size=(50, 2)).astype("f4") @ rng.normal(size=(2, 6)).astype("f4")
     out = clustering.whitened(features, 256, tmp_path / "points.npy")
