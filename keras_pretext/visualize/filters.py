@@ -7,6 +7,9 @@ import numpy as np
 def first_layer_filters(backbone, gap=1):
     """A grid of the first convolution's filters, each stretched to 0..255 by itself.
 
+    A filter whose batch normalisation has a negative scale is drawn with its sign turned, as it
+    acts (the released code of Gidaris et al., ICLR 2018, multiplies by scale / deviation; of a
+    filter that is stretched by itself only the sign can be seen).
     Filters that read one or two maps (Sobel input) are shown in grey, of their first map.
 
     Args:
@@ -26,11 +29,21 @@ def first_layer_filters(backbone, gap=1):
     else:
         raise ValueError(f"the model has no Conv2D layer. Received: {backbone.name!r}")
     kernel = np.moveaxis(keras.ops.convert_to_numpy(layer.kernel).astype("float32"), -1, 0)
+    kernel = kernel * _signs(backbone, layer)[:, None, None, None]
     if kernel.shape[-1] != 3:
         kernel = np.repeat(kernel[..., :1], 3, -1)
     low, high = kernel.min((1, 2, 3), keepdims=True), kernel.max((1, 2, 3), keepdims=True)
     kernel = np.round(255 * (kernel - low) / np.maximum(high - low, 1e-12)).astype("uint8")
     return tiled(kernel, gap)
+
+
+def _signs(backbone, layer):
+    """-1 for the channels of a layer that the normalisation behind it turns over, 1 for others."""
+    for other in backbone.layers:
+        scale = getattr(other, "gamma", None)
+        if scale is not None and other.input is layer.output:
+            return np.where(keras.ops.convert_to_numpy(scale) < 0, -1.0, 1.0).astype("float32")
+    return np.ones(layer.filters, "float32")
 
 
 def tiled(pictures, gap=0):
