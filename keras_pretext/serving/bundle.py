@@ -221,7 +221,7 @@ with `{base}`; the first lines write a copy of the server's files for this folde
 
 ```sh
 mkdir -p local && cp *.config local/
-sed -i "s#base_path: .{base}/#base_path: \\"$PWD/#" local/models.config
+sed -i "s#base_path: \\"{base}/#base_path: \\"$PWD/#" local/models.config
 tensorflow_model_server --port=8500 --rest_api_port=8501 \
     {options}
 ```

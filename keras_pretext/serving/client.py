@@ -195,26 +195,24 @@ class Client:
         (_, (dtype, _)), = self._signature(signature)["inputs"].items()
         batches = self._batches(_several(pictures), _to_bytes if dtype == "object" else _to_array)
         under_way = collections.deque()
-        with concurrent.futures.ThreadPoolExecutor(self.concurrency) as threads:
-            try:
-                while True:
-                    for start, batch in itertools.islice(
-                            batches, self.concurrency - len(under_way)):
-                        under_way.append((start, threads.submit(
-                            self._ask, signature, batch, deadline())))
-                    if not under_way:
-                        return
-                    start, answer = under_way.popleft()
-                    answer = answer.result()
-                    bad = np.flatnonzero(~answer.get("valid", np.array([True])))
-                    if on_bad == "raise" and len(bad):
-                        raise BadPicture("the server cannot read this picture (truncated, too "
-                                         "large, or no JPEG, PNG, GIF or BMP); on_bad='keep' goes "
-                                         f"on. Received: picture {start + bad[0]}", start + bad[0])
-                    yield answer
-            finally:
-                for _, future in under_way:
-                    future.cancel()
+        threads = concurrent.futures.ThreadPoolExecutor(self.concurrency)
+        try:
+            while True:
+                for start, batch in itertools.islice(batches, self.concurrency - len(under_way)):
+                    under_way.append((start, threads.submit(
+                        self._ask, signature, batch, deadline())))
+                if not under_way:
+                    return
+                start, answer = under_way.popleft()
+                answer = answer.result()
+                bad = np.flatnonzero(~answer.get("valid", np.array([True])))
+                if on_bad == "raise" and len(bad):
+                    raise BadPicture("the server cannot read this picture (truncated, too large, "
+                                     "or no JPEG, PNG, GIF or BMP); on_bad='keep' goes on. "
+                                     f"Received: picture {start + bad[0]}", int(start + bad[0]))
+                yield answer
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _batches(self, pictures, prepare):
         """`(index of the first, pictures)`: of at most `batch_size`, all arrays of one shape."""
@@ -442,6 +440,7 @@ class _Rest:
                     stream.settimeout(left())
                 if response.length:
                     raise http.client.IncompleteRead(b"", response.length)
+                response.close()  # read1 leaves it open, and the connection with it
                 if connection.sock is not None:  # else the server ends the connection
                     self.idle.append(connection)
                 return response.status, b"".join(parts)
@@ -450,7 +449,7 @@ class _Rest:
                 raise DeadlinePassed(f"no answer in time from {self.where}") from None
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
-                if used:
+                if used and isinstance(error, ConnectionError):
                     continue  # the server may have ended it while it was idle: a new one
                 what = ("its name is unknown" if isinstance(error, socket.gaierror)
                         else str(error) or type(error).__name__)

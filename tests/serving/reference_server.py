@@ -57,6 +57,9 @@ class Server:
         self.at_once, self.most_at_once, self.lock = 0, 0, threading.Lock()
         self.rest = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.rest.daemon_threads = True
+        self.rest.handle_error = lambda *_: None  # clients that gave up
+        batching = (pathlib.Path(bundle) / "batching.config").read_text()
+        self.most, = map(int, re.findall(r"max_batch_size { value: (\d+) }", batching))
         threading.Thread(target=self.rest.serve_forever, daemon=True).start()
         self.grpc = grpc.server(concurrent.futures.ThreadPoolExecutor(8), options=[
             ("grpc.max_receive_message_length", -1)])
@@ -95,6 +98,10 @@ class Server:
             failure = self.failures.pop(0) if self.failures else None
         try:
             time.sleep(self.delay)
+            size = max(map(len, inputs.values()))
+            if size > self.most:
+                raise Failure("INVALID_ARGUMENT", f"Task size {size} is larger than maximum input "
+                                                  f"batch size {self.most}")
             if failure is not None:
                 raise failure
             try:

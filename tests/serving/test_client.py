@@ -20,7 +20,7 @@ Failure = pytest.importorskip("reference_server").Failure
 @pytest.fixture
 def ask(url):
     """A client of version 1."""
-    with Client(url, "tiny", version=1, timeout=30) as out:
+    with Client(url, "tiny", version=1, timeout=120, batch_size=4) as out:
         yield out
 
 
@@ -72,7 +72,7 @@ def test_pictures_of_every_kind_in_their_order(ask, models, pictures, tmp_path):
 def test_versions_and_labels(url, models, pictures):
     answers = {}
     for where in ({"version": 1}, {"label": "stable"}, {"version": 2}, {"label": "canary"}, {}):
-        with Client(url, "tiny", timeout=30, **where) as found:
+        with Client(url, "tiny", timeout=120, **where) as found:
             assert found.ready()
             answers[str(where)] = found.predict(pictures[:2])
     for k, answer in enumerate(answers.values()):
@@ -169,10 +169,11 @@ def test_a_busy_server_is_asked_again(ask, url, reference, models, pictures, cod
     with pytest.raises(client.ServerBusy, match="queue.*is full"):
         ask.predict(pictures[:1])
     assert reference.requests == 7
-    monkeypatch.setattr(client, "_FIRST_WAIT", 60)
+    monkeypatch.setattr(client, "_FIRST_WAIT", 200)
+    monkeypatch.setattr(client, "_LONGEST_WAIT", 200)
     ask.retries = 9
     with pytest.raises(client.DeadlinePassed, match="after 1 tries; the last: the server is busy"):
-        ask.predict(pictures[:1], timeout=5)
+        ask.predict(pictures[:1], timeout=60)
 
 
 def test_other_failures_are_not_repeated(ask, url, reference, pictures):
@@ -182,6 +183,9 @@ def test_other_failures_are_not_repeated(ask, url, reference, pictures):
     with pytest.raises(client.RequestRefused, match="something broke"):
         ask.predict(pictures[:1])
     assert reference.requests == 1
+    ask.batch_size = 7
+    with pytest.raises(client.RequestRefused, match="larger than maximum input batch size 4"):
+        ask.predict(pictures)
 
 
 def test_a_deadline_holds(ask, url, reference, pictures):
@@ -224,6 +228,7 @@ def test_a_connection_that_the_server_ended_is_opened_anew(reference, pictures):
         ask.predict(pictures[:1])
         ask.predict(pictures[:1])
         assert len(ask._transport.idle) == 1
+    assert not ask._transport.idle
 
 
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
@@ -270,7 +275,7 @@ def test_rows_and_columns_as_the_readme_sends_them(url, models, pictures):
             ({"inputs": [image.tolist() for image in pictures[:2]], "signature_name": "images"},
              lambda a: a["outputs"]["block1"])):
         with urllib.request.urlopen(f"{url}/v1/models/tiny/labels/stable:predict",
-                                    json.dumps(body).encode(), timeout=30) as answer:
+                                    json.dumps(body).encode(), timeout=120) as answer:
             close({"block1": read(json.load(answer))}, {"block1": expected["block1"]})
 
 
