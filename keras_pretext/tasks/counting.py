@@ -7,6 +7,7 @@ from keras import layers, ops
 from keras_pretext.image import framing as framings
 from keras_pretext.image.framing import to_uint8
 from keras_pretext.image.halving import FILTERS, halve
+from keras_pretext.layers.patch_standardization import PatchStandardization
 from keras_pretext.losses.counting import (
     CountingLoss,
     counting_accuracy,
@@ -67,13 +68,15 @@ class Counting(Task):
         grey: share of the pictures whose colour is removed; 0 leaves a shortcut.
         framing: gives pictures of `2 * tile`; by default a random crop of a picture whose short
             side is 256/228 of that.
+        standardize: give each channel of all five pictures the same mean and deviation, else a
+            picture is told from another by its cast of colour; not in the paper.
         tap: the backbone's tap under the head; its last one by default. Maps are averaged.
     """
 
     name = "counting"
 
     def __init__(self, tile=114, counts=1000, margin=10.0, filters=tuple(FILTERS), grey=2 / 3,
-                 framing=None, tap=None):
+                 framing=None, standardize=False, tap=None):
         if tile < 8 or counts < 1:
             raise ValueError("tile is at least 8 and counts at least 1. "
                              f"Received: tile={tile}, counts={counts}")
@@ -96,6 +99,7 @@ class Counting(Task):
         self.loss = CountingLoss(margin)
         self.tile, self.counts, self.margin, self.filters = tile, counts, margin, filters
         self.grey, self.tap, self.image_size = grey, tap, size
+        self.standardize = bool(standardize)
         self.num_draws = self.framing.num_draws + 2
 
     @property
@@ -120,6 +124,8 @@ class Counting(Task):
     def attach(self, backbone, name="counting_model", **kwargs):
         inputs = keras.Input((5, self.tile, self.tile, 3), name="pictures")
         x = ops.reshape(inputs, (-1, self.tile, self.tile, 3))
+        if self.standardize:
+            x = PatchStandardization(backbone.mean, backbone.std, name="own_statistics")(x)
         x = backbone.extractor(self.tap or [*backbone.taps][-1])(x)
         x = layers.GlobalAveragePooling2D(name="pool", dtype="float32")(x)
         x = layers.Dense(self.counts, activation="relu", dtype="float32", name="counts",
@@ -141,4 +147,5 @@ class Counting(Task):
     def get_config(self):
         return {"tile": self.tile, "counts": self.counts, "margin": self.margin,
                 "filters": self.filters, "grey": self.grey,
-                "framing": framings.serialize(self.framing), "tap": self.tap}
+                "framing": framings.serialize(self.framing), "standardize": self.standardize,
+                "tap": self.tap}

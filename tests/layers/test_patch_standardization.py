@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from keras_pretext.layers.patch_standardization import PatchStandardization
 
@@ -89,3 +90,26 @@ def test_the_config_and_the_weights_file_keep_flat_field(tmp_path, rng):
     again = keras.saving.load_model(tmp_path / "flat.keras")
     np.testing.assert_array_equal(again(patches), model(patches))
     assert again.layers[-1].get_config()["flat_field"] is True
+
+
+@pytest.mark.parametrize("name, options, shape", [
+    ("exemplar", {"num_classes": 4, "patch": 16}, (2, 16, 16, 3)),
+    ("exemplar_triplet", {"copies": 2, "image_size": 16, "dim": 4}, (2, 2, 16, 16, 3)),
+    ("counting", {"tile": 16, "counts": 4}, (2, 5, 16, 16, 3))])
+def test_a_task_that_standardises_does_not_see_a_cast_of_colour(name, options, shape, rng):
+    import keras
+
+    from keras_pretext import backbones, tasks
+
+    backbone = backbones.get("network_in_network", blocks=3)
+    pictures = rng.integers(60, 160, shape).astype("float32")
+    changed = {}
+    for standardize in (True, False):
+        task = tasks.get(name, standardize=standardize, **options)
+        assert tasks.get(name, **task.get_config()) == task
+        assert task.get_config()["standardize"] is standardize
+        keras.utils.set_random_seed(0)
+        model = task.attach(backbone)
+        seen, cast = (np.asarray(model(x)) for x in (pictures, pictures + [30.0, -10.0, 5.0]))
+        changed[standardize] = np.abs(seen - cast).max() / np.abs(seen).max()
+    assert changed[True] < 1e-3 < 1e-2 < changed[False]
