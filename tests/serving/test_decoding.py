@@ -136,10 +136,19 @@ def test_only_the_first_frame_of_a_gif_is_read(squares, rng):
     images, valid = squares([gif])
     assert valid == [True]
     np.testing.assert_array_equal(images[0], np.asarray(frames[0].convert("RGB")))
-    # a bomb is in the frame too: its size, not that of the canvas, is what is unpacked
-    place = gif.index(b"\x2c", 13 + 768) + 5
-    bomb = gif[:place] + struct.pack("<HH", 60_000, 60_000) + gif[place + 4:]
-    assert squares([bomb])[1] == [False]
+    # the size that counts is the larger of the canvas's and the frame's
+    import tensorflow as tf
+
+    from keras_pretext.serving.decoding import _first_frame, _header
+
+    place = gif.index(b"\x2c\0\0\0\0" + struct.pack("<HH", SIZE, SIZE)) + 5
+    bomb = gif[:place] + struct.pack("<HH", 60_000, 50_000) + gif[place + 4:]
+    later = gif.index(b"\x21\xf9", place)  # the second frame's control extension
+    for data, size in ((gif, (SIZE, SIZE)), (bomb, (50_000, 60_000))):
+        whole, *found, end = _first_frame(tf, tf.io.decode_raw(data, tf.uint8))
+        assert whole and tuple(map(int, found)) == size and end == later
+    assert _header(tf, tf.constant(gif))[3] == gif[:later] + b"\x3b"
+    assert squares([bomb, gif[:later - 1]])[1] == [False, False]
 
 
 def test_transparent_parts_lie_on_white(squares, rng):
@@ -150,3 +159,11 @@ def test_transparent_parts_lie_on_white(squares, rng):
     assert valid == [True, True]
     for found, one in zip(images, batch, strict=True):
         np.testing.assert_allclose(found.astype(int), decode(one).astype(int), atol=1)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP"])
+def test_a_picture_of_more_pixels_than_allowed_is_not_decoded(squares, rng, kind):
+    large = rng.integers(0, 256, (100, 101, 3)).astype("uint8")
+    images, valid = squares([encoded(large, kind), encoded(large[:, :100], kind)])
+    assert valid == [False, True]
+    assert not images[0].any() and images[1].any()
