@@ -102,6 +102,33 @@ def parser():
     sub.add_argument("--images", type=int, default=20_000, help="how many pictures are looked at")
     sub.add_argument("--out", default="color_prior.json")
 
+    sub = command("show", _show, "draw what a network has learnt")
+    sub.add_argument("what", choices=["filters", "attention", "neighbours", "activations", "tsne"])
+    sub.add_argument("model", help="a run folder, or a zoo name")
+    sub.add_argument("--data", default="scenes", help="a name, folder or file of pictures")
+    sub.add_argument("--split", default="test")
+    sub.add_argument("--images", type=int, default=400, help="pictures to look at, at most")
+    sub.add_argument("--tap", help="default: what suits")
+    sub.add_argument("--power", type=float, help="of attention maps; default: 1, 2, 4 by depth")
+    sub.add_argument("--turns", action="store_true", help="attention maps of turned pictures too")
+    sub.add_argument("--unit", type=int, nargs="+", help="of activations; default: four")
+    sub.add_argument("--grid", type=int, default=1, help="neighbours among GRID x GRID crops each")
+    sub.add_argument("--count", type=int, default=6, help="rows, neighbours or crops in a row")
+    sub.add_argument("--out", default="show.png")
+
+    sub = command("report", _report, "one HTML page on trained models, and its JSON")
+    sub.add_argument("models", nargs="+", metavar="MODEL", help="a zoo name, or a run folder")
+    sub.add_argument("--out", default="report", help="the folder of report.html and report.json")
+    sub.add_argument("--data", help="pictures to look at; default: those it was tested on")
+    sub.add_argument("--split")
+    sub.add_argument("--images", type=int, default=400, help="pictures to look at, at most")
+    sub.add_argument("--no-pictures", action="store_true", help="only what the cards know")
+    sub.add_argument("--metrics", nargs="*", default=[], help="JSON files that `probe` wrote")
+
+    sub = command("scoreboard", _scoreboard, "all published numbers beside the papers' (Markdown)")
+    sub.add_argument("--root", help="a folder of entries; default: the zoo")
+    sub.add_argument("--out", help="a file to write; default: print it")
+
     sub = command("audit", _audit, "look for shortcuts: can a task be solved without content?")
     sub.add_argument("--task", required=True)
     sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
@@ -277,6 +304,84 @@ def _colorize(arguments):
     out = colorize(_model(arguments.model), _read(arguments.image), arguments.temperature,
                    arguments.size)
     Image.fromarray(out).save(arguments.out)
+    print(arguments.out)
+
+
+def _show(arguments):
+    import numpy as np
+    from PIL import Image
+
+    from keras_pretext import data, visualize
+    from keras_pretext.evaluation.features import check_taps, size_for
+    from keras_pretext.evaluation.report.looks import sample
+    from keras_pretext.visualize.activations import liveliest
+    from keras_pretext.visualize.attention import POWERS, spread_taps
+    from keras_pretext.visualize.maps import maps_of
+
+    if arguments.count < 1:
+        raise ValueError(f"--count is at least 1. Received: {arguments.count}")
+    model, count = _model(arguments.model), arguments.count
+    backbone = model.backbone
+    if arguments.tap:
+        check_taps(backbone, arguments.tap)
+    if arguments.what == "filters":
+        picture = visualize.first_layer_filters(backbone)
+        times = max(1, 480 // picture.shape[1])
+        Image.fromarray(np.kron(picture, np.ones((times, times, 1), "uint8"))).save(arguments.out)
+        print(arguments.out)
+        return
+    source = data.open(arguments.data, arguments.split)
+    source = sample(source, size_for(model, source), arguments.images)
+    images, labels = source.arrays()
+    taps = spread_taps(backbone, images.shape[1])
+    if arguments.what == "attention":
+        rows = visualize.attention(backbone, images[:count], arguments.tap, arguments.power,
+                                   arguments.turns)
+        powers = [1.0] if arguments.tap else POWERS
+        for tap, power in zip([arguments.tap] if arguments.tap else taps, powers, strict=False):
+            found = visualize.rotation_equivariance(backbone, images[:64], tap,
+                                                    arguments.power or power)
+            print(f"{tap}: maps of turned pictures, turned back, correlate with the upright ones' "
+                  f"by {found['turned_back']:.3f} (as they are, {found['as_they_are']:.3f})")
+    elif arguments.what == "activations":
+        tap = arguments.tap or taps[len(taps) // 2]
+        units = arguments.unit or liveliest(backbone, images, tap)
+        rows = visualize.activations(backbone, images, tap, units, count)
+    elif arguments.what == "neighbours":
+        rows = visualize.neighbours(backbone, images, range(min(4, len(images))),
+                                    arguments.tap or taps[-1], count, arguments.grid)
+    else:
+        vectors = maps_of(backbone, images, arguments.tap or taps[-1], "avg")
+        places = visualize.tsne(vectors, min(30.0, len(images) / 4))
+        named = source.has_labels and len(source.class_names) <= 20
+        visualize.scatter(places, labels if named else None, source.class_names if named else None,
+                          None if named else images).save(arguments.out)
+        print(arguments.out)
+        return
+    visualize.puzzle_sheet(rows).save(arguments.out)
+    print(arguments.out)
+
+
+def _report(arguments):
+    from keras_pretext.evaluation import report
+
+    metrics = []
+    for path in arguments.metrics:
+        metrics += json.loads(pathlib.Path(path).read_text())
+    print(report.write(arguments.models, arguments.out, arguments.data, arguments.split,
+                       arguments.images, not arguments.no_pictures, metrics))
+
+
+def _scoreboard(arguments):
+    from keras_pretext.evaluation.report import scoreboard
+
+    text = scoreboard(root=arguments.root)
+    if arguments.out is None:
+        print(text, end="")
+        return
+    from keras_pretext.training.checkpoint import write_atomically
+
+    write_atomically(arguments.out, lambda path: path.write_text(text, encoding="utf-8"))
     print(arguments.out)
 
 

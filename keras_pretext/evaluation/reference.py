@@ -35,7 +35,8 @@ class Row:
         values: column name to number; a column without one is left out.
         taps: column name to the tap of ours that it corresponds to; others are left out.
         spread: column name to standard deviation, where the table has it.
-        notes: the row's and the table's.
+        note: of the row, or None.
+        notes: of the table.
     """
 
     table: str
@@ -49,6 +50,7 @@ class Row:
     values: dict
     taps: dict
     spread: dict
+    note: str | None
     notes: tuple
 
 
@@ -92,7 +94,7 @@ def rows():
                     unit, {c: v for c, (v, _) in values.items()},
                     {c: tap for c, (_, tap) in values.items() if tap},
                     {c: s for c, s in row.get("spread", {}).items() if c in values},
-                    tuple(([row["note"]] if "note" in row else []) + one["notes"])))
+                    row.get("note"), tuple(one["notes"])))
     return tuple(out)
 
 

@@ -9,9 +9,8 @@ import numpy as np
 from PIL import Image
 
 from keras_pretext.data import pipeline as pipelines
-from keras_pretext.data.decode import decode
-from keras_pretext.data.draws import draws
 from keras_pretext.training import checkpoint
+from keras_pretext.training.answers import answered, class_name, picture
 from keras_pretext.visualize.filters import first_layer_filters, tiled
 from keras_pretext.visualize.puzzles import puzzle_sheet
 
@@ -141,7 +140,7 @@ class TensorBoard:
         extract = backbone.extractor([*backbone.taps][-1], pooling="avg")
         vectors, small = [], []
         for start in range(0, count, 50):
-            framed = np.stack([_framed(framing, _picture(source, k))
+            framed = np.stack([_framed(framing, picture(source, k))
                                for k in range(start, min(start + 50, count))])
             vectors += [*keras.ops.convert_to_numpy(extract(framed, training=False))]
             small += [np.asarray(Image.fromarray(p).resize((size, size))) for p in framed]
@@ -153,7 +152,7 @@ class TensorBoard:
                                     lambda p: p.write_bytes(_png(tiled(np.stack(small)))))
         names = [str(k) for k in range(count)]
         if source.has_labels:
-            names = [_name(source, k) for k in source.labels()[:count]]
+            names = [class_name(source, k) for k in source.labels()[:count]]
         text = "".join(" ".join(name.split()) + "\n" for name in names)
         checkpoint.write_atomically(folder / "metadata.tsv",
                                     lambda p: p.write_text(text, encoding="utf-8"))
@@ -167,64 +166,17 @@ class TensorBoard:
 
 
 def _sheet(trainer, source, count):
-    """Puzzles of the first pictures; titles are green where the network's answer was right.
-
-    Tasks that classify pictures by what they show have their answers shown: beside each picture
-    where there are as many, in the first picture's title otherwise. Other tasks have only their
-    puzzles.
-    """
-    task, layer = trainer.task, trainer.task.layer()
-    count = min(count, source.num_examples)
-    images = [_picture(source, k) for k in range(count)]
-    numbers = draws(0, 0, np.arange(count), task.num_draws)
-    rows = task.preview(images, numbers)
-    loss = task.objective()["loss"]  # a dict where there are several outputs
-    if layer.uses_index or not isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+    """Puzzles of the first pictures; titles are green where the network's answer was right."""
+    rows, marks = answered(trainer.task, trainer.model, source, count)
+    if marks is None:
         return puzzle_sheet(rows, side=160)
-    marks = []
-    for k, (image, number) in enumerate(zip(images, numbers, strict=True)):
-        inputs, truth = layer(keras.ops.convert_to_tensor(image),
-                              keras.ops.convert_to_tensor(number))
-        if layer.uses_labels:
-            truth = source.labels()[k]
-        outputs = trainer.model(keras.tree.map_structure(lambda t: t[None], inputs),
-                                training=False)
-        answers = np.argmax(keras.ops.convert_to_numpy(outputs), -1).ravel()
-        right = answers == np.ravel(keras.ops.convert_to_numpy(truth))
-        title, first = rows[k][0]
-        if len(answers) == 1:
-            label, said = ((_name(source, n) for n in (truth, answers[0])) if layer.uses_labels
-                           else (f"label {int(truth)}", answers[0]))
-            rows[k][0], shown = (f"{title}: {label}, said {said}", first), right
-        elif len(answers) == len(rows[k]):
-            rows[k] = [(f"{title}, said {answer}", picture)
-                       for (title, picture), answer in zip(rows[k], answers, strict=True)]
-            shown = right
-        else:
-            rows[k][0] = (f"{title}, {right.sum()} of {len(right)} right", first)
-            shown = [right.all()]
-        marks.append([*map(bool, shown), *[None] * (len(rows[k]) - len(shown))])
     widest = max(len(title) for row in rows for title, _ in row)
     return puzzle_sheet(rows, side=min(max(160, 7 * widest), 256), marks=marks)
-
-
-def _name(source, label):
-    """A label as its class' name, where it has one."""
-    names = source.class_names or ()
-    return names[int(label)] if 0 <= label < len(names) else str(int(label))
 
 
 def _framed(framing, picture):
     return keras.ops.convert_to_numpy(framing(keras.ops.convert_to_tensor(picture),
                                               keras.ops.zeros((framing.num_draws,))))
-
-
-def _picture(source, k):
-    """An example as a uint8 (height, width, 3) array."""
-    if keras.backend.backend() != "tensorflow":
-        return source.arrays()[0][k]
-    image = source.fetch(int(k))["image"].numpy()
-    return decode(image) if source.encoded else image
 
 
 def _png(picture):

@@ -39,7 +39,7 @@ def load(name, taps=None, pooling=None, head=False, trainable=False):
     if head and (taps is not None or pooling is not None):
         raise ValueError("head=True gives the head's answer; taps and pooling are for features. "
                          f"Received: taps={taps!r}, pooling={pooling!r}")
-    model = _whole(name)
+    model = pretext_model(name)
     if head:
         out = with_head(model) or model
     else:
@@ -52,8 +52,8 @@ def load(name, taps=None, pooling=None, head=False, trainable=False):
     return out
 
 
-def _whole(name):
-    """The PretextModel of an entry, the sums of what is read checked."""
+def pretext_model(name):
+    """The PretextModel of an entry, head included; names and errors as for `load`."""
     from keras_pretext.zoo import weights
 
     if str(name).endswith(".keras"):
@@ -158,7 +158,7 @@ def verify(name):
         raise ZooError(f"golden.npz holds `images` and an answer. Received: {sorted(golden)}")
     tolerance = store.read_json(folder / "card.json").get("golden_tolerance", TOLERANCE)
     with weights.float32():
-        answers = {"model": golden_answer(_whole(folder), images)}
+        answers = {"model": golden_answer(pretext_model(folder), images)}
     if (folder / "saved_model").is_dir() and _has_tensorflow():
         from keras_pretext.serving.signatures import ask
 

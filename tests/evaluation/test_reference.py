@@ -36,7 +36,7 @@ def test_every_row_has_the_columns_of_its_table(name):
         if column["unit"] != "text":
             assert column["better"] in ("higher", "lower") and column["data"]
             assert "protocol" in column
-    methods = [(row["method"], str(row["values"])) for row in one["rows"]]
+    methods = [row["method"] for row in one["rows"]]
     assert len(set(methods)) == len(methods)
     for row in one["rows"]:
         assert len(row["values"]) == len(one["columns"]), row
@@ -53,7 +53,7 @@ def test_every_row_has_the_columns_of_its_table(name):
     ("R1", "RotNet with 4 conv. blocks", "ConvB2", 89.06),
     ("R1", "RotNet with 3 conv. blocks", "ConvB4", None),
     ("R1", "RotNet with 5 conv. blocks", "ConvB5", 50.37),
-    ("R2", "8 rotations", "accuracy", 88.51),
+    ("R2", "2 rotations (90°, 270°)", "accuracy", 85.52),
     ("R3", "RotNet + conv", "accuracy", 91.16),
     ("R4", "RotNet", "Conv5", 43.8),
     ("R5", "RotNet", "Conv3", 38.7),

@@ -43,10 +43,8 @@ def responses(backbone, tap, size, places):
     (strided, "out", 20), (strided, "out", 23), (pixels, "pooled", 10),
     (lambda: backbones.get("network_in_network", blocks=3, mean=(0,) * 3, std=(1,) * 3),
      "block3", 32),
-    (lambda: backbones.get("alexnet", fc_units=(), mean=(0,) * 3, std=(1,) * 3), "conv3", 95),
-    (lambda: backbones.get("alexnet", flavour="deepcluster", fc_units=(), sobel=True,
-                           mean=(0,) * 3, std=(1,) * 3), "conv2", 70)],
-    ids=["strided even", "strided odd", "pooled", "nin", "alexnet", "sobel"])
+    (lambda: backbones.get("alexnet", fc_units=(), mean=(0,) * 3, std=(1,) * 3), "conv3", 95)],
+    ids=["strided even", "strided odd", "pooled", "nin", "alexnet"])
 def test_a_pixel_changes_the_cells_that_see_it_and_no_others(make, tap, size):
     backbone = make()
     places = [(0, 0), (size - 1, size - 2), (size // 2, size // 3), (7, 5), (3, size - 4)]
@@ -57,10 +55,7 @@ def test_a_pixel_changes_the_cells_that_see_it_and_no_others(make, tap, size):
         for cell in np.ndindex(found.shape):
             top, left, bottom, right = field.box(*cell)
             sees[cell] = top <= y < bottom and left <= x < right
-        if "sobel" in [layer.name for layer in backbone.layers]:
-            assert not (found & ~sees).any() and found.any()  # signed filters may cancel
-        else:
-            np.testing.assert_array_equal(found, sees)
+        np.testing.assert_array_equal(found, sees)
 
 
 @pytest.mark.parametrize("tap, size, stride, first", [
@@ -69,6 +64,13 @@ def test_a_pixel_changes_the_cells_that_see_it_and_no_others(make, tap, size):
 def test_alexnets_known_sizes(tap, size, stride, first):
     field = receptive_field(backbones.get("alexnet", fc_units=()), tap, 224)
     assert (field.size, field.stride, field.first) == (size, stride, first)
+
+
+def test_edges_see_a_pixel_more_on_each_side():
+    sobel = backbones.get("network_in_network", blocks=2, sobel=True)
+    plain = backbones.get("network_in_network", blocks=2)
+    wide, narrow = (receptive_field(one, "block2", 32) for one in (sobel, plain))
+    assert (wide.size, wide.first, wide.stride) == (narrow.size + 2, narrow.first - 1, 4)
 
 
 def test_what_cannot_be_told_is_refused():

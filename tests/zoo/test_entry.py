@@ -128,7 +128,7 @@ def test_publish_names_the_next_version_and_never_overwrites(entry, model):
 
 
 def test_a_loaded_entry_published_again_has_the_same_weights(entry, tmp_path):
-    again = zoo.publish(entries._whole("tiny_rotnet"), "again", root=tmp_path, saved_model=False)
+    again = zoo.publish(entries.pretext_model("tiny_rotnet"), "again", root=tmp_path, saved_model=False)
     first, second = (weights.read_arrays(f / "weights.npz") for f in (entry, again))
     for (_, a), (_, b) in zip(sorted(first.items()), sorted(second.items()), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -215,7 +215,7 @@ def test_float32_is_written_where_float16_changes_the_answer(make_model, tmp_pat
     assert zoo.info(folder)["storage"]["dtype"] == "float32"
     images = entries.golden_images(32)
     assert entries.difference(entries.golden_answer(small, images),
-                              entries.golden_answer(entries._whole(folder), images)) < 1e-5
+                              entries.golden_answer(entries.pretext_model(folder), images)) < 1e-5
 
 
 def test_an_array_with_objects_is_refused_unread(entry, tmp_path):

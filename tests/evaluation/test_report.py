@@ -1,0 +1,292 @@
+"""The report: what it gathers, what it refuses, and how the page looks in a browser."""
+
+import copy
+import functools
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import threading
+
+import keras
+import numpy as np
+import pytest
+
+from keras_pretext import backbones, tasks, zoo
+from keras_pretext.data.arrays import ArraySource
+from keras_pretext.evaluation import report
+from keras_pretext.evaluation.report import charts, facts, looks
+
+CHROMIUM = next(filter(None, map(shutil.which, (
+    "chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+
+
+def metric(protocol, test, weights="this entry", **taps):
+    """A ProbeResult's dict: `tap=[scores]`."""
+    return {"protocol": protocol, "settings": {"test": test, "weights_from": weights, "epochs": 10},
+            "taps": {tap: {"last": scores, "best": scores, "last_mean": float(np.mean(scores)),
+                           "last_std": float(np.std(scores, ddof=1)),
+                           "best_mean": float(np.mean(scores)), "best_std": 0.0}
+                     for tap, scores in taps.items()}}
+
+
+@pytest.fixture
+def card():
+    return {"name": "tiny", "version": 1, "task": {"name": "rotation", "config": {}},
+            "backbone": {"name": "network_in_network", "config": {}}, "taps": {},
+            "pretext": {"test_accuracy": 0.5, "chance_accuracy": 0.25},
+            "metrics": [metric("gidaris2018-nonlinear", "cifar10_jpeg/test", block2=[0.79, 0.81]),
+                        metric("gidaris2018-nonlinear", "cifar10_jpeg/test", "random",
+                               block2=[0.6, 0.62]),
+                        metric("gidaris2018-linear", "cifar10_jpeg/test", block2=[0.5, 0.5])]}
+
+
+def test_a_table_holds_one_protocol_on_one_data_set(card):
+    other = copy.deepcopy(card)
+    other["name"] = "other"
+    other["metrics"] = [metric("gidaris2018-nonlinear", "scenes/test", block2=[0.4, 0.4]),
+                        metric("gidaris2018-nonlinear", "cifar10_jpeg/test", block3=[0.7, 0.7])]
+    groups = facts.results([card, other])
+    assert [(g["protocol"], g["data"]) for g in groups] == [
+        ("gidaris2018-nonlinear", "cifar10_jpeg/test"), ("gidaris2018-linear", "cifar10_jpeg/test"),
+        ("gidaris2018-nonlinear", "scenes/test")]
+    first = groups[0]
+    assert first["taps"] == ["block2", "block3"]
+    assert [(r["model"], r["weights"], [*r["values"]]) for r in first["rows"]] == [
+        ("tiny@1", "this entry", ["block2"]), ("tiny@1", "random", ["block2"]),
+        ("other@1", "this entry", ["block3"])]
+    value = first["rows"][0]["values"]["block2"]
+    assert value["mean"] == pytest.approx(80) and value["std"] == pytest.approx(100 * 0.02 / 2**0.5)
+
+
+def test_the_papers_rows_stand_beside_their_protocol_and_data(card):
+    nonlinear, linear = facts.results([card])
+    four, = [r for r in nonlinear["paper"] if r["method"] == "RotNet with 4 conv. blocks"]
+    assert four["values"] == {"block1": 85.07, "block2": 89.06, "block3": 86.21, "block4": 61.73}
+    assert "JPEG" in nonlinear["note"]
+    # RotNet's linear rows are of ImageNet and Places: told, but in no table of ours
+    assert linear["paper"] == [] and {r["data"] for r in linear["elsewhere"]} == {
+        "imagenet2012", "places205"}
+    assert all(r["data"] == "cifar10" for r in nonlinear["paper"])
+
+
+def test_other_tasks_rows_are_not_beside(card):
+    card["task"]["name"] = "jigsaw"
+    assert all("RotNet" not in row["method"] for group in facts.results([card])
+               for row in group["paper"])
+
+
+def test_curves_are_read_thinned_and_keep_the_last_point(tmp_path):
+    rows = [{"step": k, "images": 10 * k, "loss": 1 / (k + 1), "health": "fine"}
+            for k in range(1000)]
+    rows += [{"step": 999, "test_accuracy": 0.7}]
+    text = "".join(json.dumps(row) + "\n" for row in rows) + '{"step": 1000, "lo'
+    (tmp_path / "metrics.jsonl").write_text(text)
+    found = facts.curves(tmp_path / "metrics.jsonl")
+    assert found["test_accuracy"] == [(9990, 0.7)]
+    assert len(found["loss"]) == 200 and found["loss"][-1] == (9990, 1 / 1000)
+    assert facts.curves(tmp_path / "none.jsonl") is None
+
+
+@pytest.mark.parametrize("low, high, expected", [
+    (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (0.31, 0.78, [0.3, 0.4, 0.5, 0.6, 0.7, 0.8]),
+    (5, 5, [5, 6]), (0, 199_936, [0, 50_000, 100_000, 150_000, 200_000])])
+def test_ticks_are_round_and_enclose(low, high, expected):
+    assert charts.ticks(low, high) == pytest.approx(expected)
+
+
+def test_charts_escape_and_skip_what_is_not_finite():
+    drawn = charts.lines({"<b>": [(0, 1.0), (1, float("nan")), (2, 0.5)]}, "x", "y")
+    assert "<b>" not in drawn and "&lt;b&gt;" in drawn and "nan" not in drawn
+    assert charts.lines({"empty": []}, "x", "y") == ""
+    assert charts.matrix([[3, 1], [0, 4]], ["<i>", "b"]).count("<rect") == 4
+
+
+def test_confusions_are_counted_by_true_and_said():
+    found = looks.confusion([0, 0, 1, 2], [0, 1, 1, 0], "abc", 4)
+    assert found["matrix"] == [[1, 1, 0], [0, 1, 0], [1, 0, 0]] and found["accuracy"] == 0.5
+
+
+def test_a_picture_never_votes_for_itself():
+    vectors = np.array([[1, 0], [1, 0.01], [0, 1], [0.01, 1], [1, 0.02]], "float32")
+    images = np.zeros((5, 4, 4, 3), "uint8")
+    source = ArraySource(images, np.array([0, 0, 1, 1, 1]), class_names=("a", "b"))
+    found = looks.knn_confusion(vectors, source, "t")
+    assert found["matrix"] == [[2, 0], [1, 2]] and found["tap"] == "t"
+    assert looks.knn_confusion(vectors, ArraySource(images), "t") is None
+
+
+def test_the_sample_is_drawn_framed_and_keeps_its_labels(rng):
+    images = np.repeat(np.arange(40, dtype="uint8")[:, None, None, None], 8, 1)
+    images = np.broadcast_to(images, (40, 8, 6, 3)).copy()
+    source = ArraySource(images, np.arange(40) % 4, class_names=tuple("abcd"))
+    found = looks.sample(source, 4, 10)
+    pictures, labels = found.arrays()
+    assert pictures.shape == (10, 4, 4, 3) and found.class_names == tuple("abcd")
+    np.testing.assert_array_equal(pictures[:, 0, 0, 0] % 4, labels)
+    assert len(set(pictures[:, 0, 0, 0])) == 10
+    with pytest.raises(ValueError, match="at least 2 pictures are looked at. Received: 1"):
+        looks.sample(source, 4, 1)
+
+
+# -- the whole way, once ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A zoo of one tiny entry, and its report on 24 noisy pictures with labels."""
+    folder = tmp_path_factory.mktemp("report")
+    keras.utils.set_random_seed(0)
+    model = tasks.get("rotation").attach(backbones.get("network_in_network", blocks=2))
+    entry = zoo.publish(model, "tiny", root=folder / "zoo", saved_model=False, card={
+        "metrics": [metric("gidaris2018-nonlinear", "cifar10/test", block2=[0.5, 0.6])],
+        "pretext": {"test_accuracy": 0.25}, "limits": "<script>alert(1)</script>",
+        "command": "keras-pretext pretrain " + "a_very_long_path/" * 30})
+    rng = np.random.default_rng(0)
+    np.savez(folder / "pictures.npz", images=rng.integers(0, 256, (30, 32, 32, 3)).astype("uint8"),
+             labels=np.arange(30) % 3)
+    page = report.write(str(entry) + "/", folder / "out", data=str(folder / "pictures.npz"),
+                        images=24)
+    return page, json.loads((folder / "out" / "report.json").read_text()), entry
+
+
+def test_the_page_holds_everything_and_asks_for_nothing(written):
+    page, kept, _ = written
+    text = page.read_text()
+    for heading in ("Measured", "Puzzles and answers", "Filters", "Attention maps", "Units of",
+                    "Nearest neighbours", "Nearest crops", "Pretext answers",
+                    "Labels by the nearest pictures"):
+        assert heading in text, heading
+    assert "55.00 ± 7.07" in text and "89.06" in text
+    assert set(re.findall(r'(?:src|href)="(data:image|data:,|#|[^"]*)', text)) == {
+        "data:image", "data:,", "#"}
+    assert not re.search(r"https?://", text)
+    assert "<script" not in text and "&lt;script&gt;" in text
+    assert sorted(path.name for path in page.parent.iterdir()) == ["report.html", "report.json"]
+    model, = kept["models"]
+    assert model["pretext_confusion"]["pictures"] == 24
+    assert np.sum(model["pretext_confusion"]["matrix"]) == 4 * 24
+    assert np.sum(model["knn_confusion"]["matrix"]) == 24
+    assert all(-1 <= v["turned_back"] <= 1 for v in model["equivariance"].values())
+    assert kept["results"][0]["rows"][0]["values"]["block2"]["scores"] == [50.0, 60.0]
+
+
+def test_bad_inputs_are_told_before_anything_is_written(written, tmp_path, monkeypatch):
+    _, _, entry = written
+    entry = str(entry) + "/"
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"")
+    (tmp_path / "run" / "final").mkdir(parents=True)
+    for models, options, message in (
+            ([], {}, "at least one model. Received: none"),
+            ([str(tmp_path / "saved")], {}, "model with a card"),
+            (["model.keras"], {}, "model with a card"),
+            ([str(tmp_path / "run")], {}, "finished run has manifest.json"),
+            (["no_such_model"], {}, "no_such_model"),
+            (entry, {"data": str(tmp_path / "none.npz")}, "cannot be opened.*--no-pictures"),
+            (entry, {"data": "scenes", "images": 1}, "at least 2 pictures"),
+            ([entry, entry], {"metrics": [1]}, "more metrics are of one model"),
+            (entry, {"metrics": [{"protocol": "p"}]}, "metric of a card")):
+        with pytest.raises(ValueError, match=f"(?s){message}"):
+            report.write(models, tmp_path / "out", **options)
+    monkeypatch.setattr(zoo, "info", lambda name: {"name": "bare", "metrics": [], "pretext": None})
+    with pytest.raises(ValueError, match="no measured number.*--metrics"):
+        report.write("bare", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_that_cannot_be_written_leaves_the_former_one(written, tmp_path, monkeypatch):
+    page, _, entry = written
+    monkeypatch.setattr(report.write.__globals__["pathlib"].Path, "write_text",
+                        lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left")))
+    before = page.read_bytes()
+    with pytest.raises(OSError, match="could not be written"):
+        report.write(str(entry) + "/", page.parent, pictures=False)
+    assert page.read_bytes() == before
+
+
+def test_the_scoreboard_groups_and_marks_the_papers(written):
+    _, _, entry = written
+    text = report.scoreboard(root=entry.parents[1])
+    assert "## gidaris2018-nonlinear on cifar10/test" in text
+    assert "| tiny@1 | this entry | 10 | 55.00 ± 7.07 |" in text
+    assert re.search(r"\| RotNet with 4 conv. blocks, R1 \| paper \|  \| 89.06 \|", text)
+    with pytest.raises(ValueError, match="needs a published model. Received: none"):
+        report.scoreboard(root=entry)
+
+
+# -- in a browser ----------------------------------------------------------------------------
+
+PROBE = """<!doctype html><meta charset="utf-8"><body style="margin:0">
+<iframe id="page" src="report.html" style="border:0;width:375px;height:800px"></iframe>
+<script>
+const frame = document.getElementById("page");
+frame.onload = () => {
+  const inside = frame.contentDocument, images = [...inside.images];
+  const wide = [...inside.body.querySelectorAll("body > *")].filter(
+    e => e.getBoundingClientRect().right > 376 && !e.closest(".wide")).map(e => e.outerHTML);
+  const found = {images: images.length, broken: images.filter(i => !i.naturalWidth).length,
+    width: inside.documentElement.scrollWidth, wide: wide.map(w => w.slice(0, 100)),
+    headings: inside.querySelectorAll("h3").length, charts: inside.querySelectorAll("svg").length,
+    font: parseFloat(inside.defaultView.getComputedStyle(inside.body).fontSize)};
+  document.title = "done";
+  document.body.innerHTML = "<pre>" + JSON.stringify(found).replaceAll("<", " ") + "</pre>";
+};
+</script>"""
+
+
+def look(folder):
+    """What a browser finds on `report.html` at phone width, its complaints, and what it asked for.
+    """
+    (folder / "probe.html").write_text(PROBE)
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+        def do_GET(self):
+            asked.append(self.path)
+            super().do_GET()
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        done = subprocess.run(
+            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+             "--no-first-run", "--disable-extensions", "--enable-logging=stderr", "--v=0",
+             f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=20000", "--dump-dom",
+             f"http://127.0.0.1:{server.server_port}/probe.html"],
+            capture_output=True, text=True, timeout=300, check=True)
+    finally:
+        server.shutdown()
+    found = re.search(r"<pre>(.*?)</pre>", done.stdout, re.S)
+    assert found, (done.stdout[-2000:], done.stderr[-2000:])
+    complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return json.loads(found[1]), complaints, asked
+
+
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+
+
+@needs_browser
+def test_the_page_is_whole_in_a_browser_at_phone_width(written, tmp_path):
+    shutil.copy(written[0], tmp_path)
+    found, complaints, asked = look(tmp_path)
+    assert found["images"] > 60 and found["broken"] == 0
+    assert found["width"] <= 375 and found["wide"] == []
+    assert found["charts"] >= 2 and found["font"] >= 16
+    assert not complaints
+    assert set(asked) <= {"/probe.html", "/report.html", "/favicon.ico"}
+
+
+@needs_browser
+def test_the_browser_test_sees_what_it_looks_for(tmp_path):
+    (tmp_path / "report.html").write_text(
+        '<!doctype html><html><body><h3>x</h3><img src="data:image/png;base64,AAAA">'
+        '<p style="width:900px">wide</p><script>console.error("oh"); none()</script></body></html>')
+    found, complaints, _ = look(tmp_path)
+    assert found["broken"] == 1 and found["width"] > 375 and found["wide"]
+    assert len(complaints) >= 2
