@@ -51,8 +51,9 @@ class DamagedJigsawLayer(JigsawLayer):
         return ops.cast(ops.floor(draws[:, self.own_draws] * self.grid ** 2), "int32")
 
     def puzzle(self, images, draws):
-        seen, _ = super().puzzle(images, draws)
-        tiles, orders, missing = seen["tiles"], seen["permutations"], self.missing(draws)
+        tiles, orders, missing = self.cut(images, draws), self.orders(draws), self.missing(draws)
+        if "grey" not in self.damage:
+            tiles = super().puzzle(images, draws)[0]["tiles"]
         gone = ops.one_hot(missing, self.grid ** 2, dtype="float32")
         gone = gone if "missing" in self.damage else ops.zeros_like(gone)
         inputs, labels = {}, {}
@@ -68,7 +69,8 @@ class DamagedJigsawLayer(JigsawLayer):
         if "colorization" in self.heads:
             labels["colorization"] = self.colors(tiles, gone)
         if "grey" in self.damage:
-            tiles = ops.repeat(to_uint8(light * 2.55)[..., None], 3, axis=-1)
+            tiles = (self.single(tiles, draws) if self.one_channel else
+                     ops.repeat(to_uint8(light * 2.55)[..., None], 3, axis=-1))
         if "missing" in self.damage:  # always of the same mean and deviation
             channels = 1 if "grey" in self.damage else 3
             fuzz = noise.normal(draws[:, self.own_draws + 1], (self.tile, self.tile, channels))
@@ -117,7 +119,8 @@ class DamagedJigsaw(Jigsaw):
         heads: of "jigsaw" (needs "shuffle"), "inpainting" ("missing"), "colorization" ("grey").
         weights: of the heads' losses; a dict from head to number.
         color_tap: the map under the colorization head; by default conv5, else the last map.
-        options: of `Jigsaw`. With "grey", `grey` and `shift` have no effect.
+        options: of `Jigsaw`. With "grey", `grey` and `shift` have no effect, and
+            `one_channel` shows one channel in the place of the lightness.
 
     Raises:
         ValueError: for unknown names, a head without its damage, or what `Jigsaw` refuses.
@@ -166,7 +169,7 @@ class DamagedJigsaw(Jigsaw):
             self.grid, self.cell, self.tile, len(self.table), self.puzzles,
             self.grey if colour else 0.0, self.shift if colour else 0,
             self.framing if augment else self.framing.evaluation(),
-            damage=self.damage, heads=self.heads)
+            one_channel=self.one_channel, damage=self.damage, heads=self.heads)
 
     def objective(self):
         losses = {"jigsaw": keras.losses.SparseCategoricalCrossentropy(from_logits=True),

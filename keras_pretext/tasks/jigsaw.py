@@ -29,12 +29,13 @@ class JigsawLayer(PretextLayer):
     in_batches = False
 
     def __init__(self, grid, cell, tile, ways, puzzles, grey, shift, framing, more_draws=0,
-                 **kwargs):
+                 one_channel=False, **kwargs):
         framing = framings.get(framing)
         self.own_draws = 1 + puzzles + _DRAWS * grid * grid
         super().__init__(framing, framing.num_draws + self.own_draws + more_draws, **kwargs)
         self.grid, self.cell, self.tile, self.ways = grid, cell, tile, ways
         self.puzzles, self.grey, self.shift = puzzles, grey, shift
+        self.one_channel = one_channel
 
     def cut(self, images, draws):
         """The tiles, uint8 `(B, grid**2, tile, tile, 3)`, for the draws of `puzzle`.
@@ -60,19 +61,31 @@ class JigsawLayer(PretextLayer):
         which = ops.floor(draws[:, 1:1 + self.puzzles] * self.ways)
         return ops.cast(which, "int32")
 
+    def single(self, tiles, draws):
+        """Tiles of which only one channel is left, the same in all tiles: three times that."""
+        kept = ops.one_hot(ops.cast(ops.floor(draws[:, 0] * 3), "int32"), 3, dtype="uint8")
+        tiles = ops.cast(ops.sum(tiles * kept[:, None, None, None], -1, keepdims=True), "uint8")
+        return ops.repeat(tiles, 3, axis=-1)
+
     def puzzle(self, images, draws):
-        tiles, grey = self.cut(images, draws), draws[:, 0] < self.grey
+        tiles = self.cut(images, draws)
+        tiles = self.single(tiles, draws) if self.one_channel else self.greyed(tiles, draws)
+        orders = self.orders(draws)
+        return {"tiles": tiles, "permutations": orders}, orders
+
+    def greyed(self, tiles, draws):
+        grey = draws[:, 0] < self.grey
         if self.grey and tiles.shape[0] == 1:  # the work is done where it is needed
             tiles = ops.cond(grey[0], lambda: to_grey(tiles), lambda: tiles)
         elif self.grey:
             tiles = ops.where(grey[:, None, None, None, None], to_grey(tiles), tiles)
-        orders = self.orders(draws)
-        return {"tiles": tiles, "permutations": orders}, orders
+        return tiles
 
     def get_config(self):
         return {**super().get_config(), "grid": self.grid, "cell": self.cell, "tile": self.tile,
                 "ways": self.ways, "puzzles": self.puzzles, "grey": self.grey,
-                "shift": self.shift, "framing": framings.serialize(self.framing)}
+                "shift": self.shift, "framing": framings.serialize(self.framing),
+                "one_channel": self.one_channel}
 
 
 @registry.register("jigsaw")
@@ -106,6 +119,8 @@ class Jigsaw(Task):
         hidden: width of fc7.
         dropout: after fc6 and fc7.
         flat_field: remove each tile's slope of light too, against vignettes; not in the paper.
+        one_channel: keep one channel of each picture, drawn at random, in the place of `grey`.
+            Grey is a sum of channels, which a lens has shifted: its blur tells the tile's place.
         tap: the backbone's tap under the head; by default its fc6 if it has one, else its last.
             Maps are flattened and go through fc6.
 
@@ -119,7 +134,7 @@ class Jigsaw(Task):
     def __init__(self, tile=64, cell=75, grid=3, permutations=1000, selection="max_min",
                  permutation_seed=0, permutations_sha256=None, puzzles=8, grey=0.3, shift=2,
                  framing=None, embedding=1024, hidden=4096, dropout=0.5, flat_field=False,
-                 tap=None):
+                 one_channel=False, tap=None):
         if grid < 2 or tile < 2 or puzzles < 1:
             raise ValueError("grid and tile are at least 2, puzzles at least 1. Received: "
                              f"grid={grid}, tile={tile}, puzzles={puzzles}")
@@ -148,7 +163,7 @@ class Jigsaw(Task):
         self.permutation_seed, self.puzzles = permutation_seed, puzzles
         self.grey, self.shift, self.embedding, self.hidden = grey, shift, embedding, hidden
         self.dropout, self.tap, self.image_size = dropout, tap, size
-        self.flat_field = bool(flat_field)
+        self.flat_field, self.one_channel = bool(flat_field), bool(one_channel)
         self.num_draws = self.layer().num_draws
 
     @property
@@ -159,7 +174,8 @@ class Jigsaw(Task):
     def layer(self, augment=True):
         return JigsawLayer(self.grid, self.cell, self.tile, len(self.table), self.puzzles,
                            self.grey, self.shift,
-                           self.framing if augment else self.framing.evaluation())
+                           self.framing if augment else self.framing.evaluation(),
+                           one_channel=self.one_channel)
 
     def objective(self):
         return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -248,4 +264,4 @@ class Jigsaw(Task):
                 "grey": self.grey, "shift": self.shift,
                 "framing": framings.serialize(self.framing), "embedding": self.embedding,
                 "hidden": self.hidden, "dropout": self.dropout, "flat_field": self.flat_field,
-                "tap": self.tap}
+                "one_channel": self.one_channel, "tap": self.tap}

