@@ -163,6 +163,7 @@ class Draft:
         self.target = pathlib.Path(target)
 
     def __enter__(self):
+        self.new_parent = not self.target.parent.exists()
         self.target.parent.mkdir(parents=True, exist_ok=True)
         self.path = pathlib.Path(tempfile.mkdtemp(prefix=".draft", dir=self.target.parent))
         return self.path
@@ -174,7 +175,7 @@ class Draft:
                 os.rename(self.path, self.target)
         finally:
             shutil.rmtree(self.path, ignore_errors=True)
-            if error is not None and not any(self.target.parent.iterdir()):
+            if error is not None and self.new_parent and not any(self.target.parent.iterdir()):
                 self.target.parent.rmdir()
 
 

@@ -136,13 +136,12 @@ def test_what_is_refused(bundle, models, tmp_path):
 
 
 def test_a_bundle_that_answers_otherwise_gets_no_name(models, tmp_path, monkeypatch):
-    (tmp_path / "another").touch()
     monkeypatch.setattr("keras_pretext.serving.signatures.export", lambda *_: {})
     monkeypatch.setattr("keras_pretext.serving.signatures.ask", lambda folder, images: {
         "images": {"block1": np.zeros((2, 96)), "block2": np.zeros((2, 192))}})
     with pytest.raises(ValueError, match="another answer by images"):
         serve_bundle(models[1][1], tmp_path / "bundle", batch_sizes=(1,))
-    assert [p.name for p in tmp_path.iterdir()] == ["another"]
+    assert tmp_path.exists() and not [*tmp_path.iterdir()]
 
 
 def test_the_command(models, tmp_path, capsys):
