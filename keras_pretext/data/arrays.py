@@ -10,9 +10,15 @@ from keras_pretext.data.source import DataError, Source, digest
 
 
 class ArraySource(Source):
-    """uint8 pictures `(n, H, W, 3)` (or `(n, H, W)`, grey) and labels `(n,)` or None."""
+    """uint8 pictures `(n, H, W, 3)` (or `(n, H, W)`, grey) and labels `(n,)` or None.
 
-    def __init__(self, images, labels=None, name="arrays", split="train", class_names=None):
+    Args:
+        multi_labels: integers `(n, classes)`: 1 present, 0 absent, -1 difficult.
+        class_names: of either kind of labels.
+    """
+
+    def __init__(self, images, labels=None, name="arrays", split="train", class_names=None,
+                 multi_labels=None):
         super().__init__()
         images = np.asarray(images)
         if images.ndim == 3:
@@ -32,6 +38,12 @@ class ArraySource(Source):
                             f"Received: {np.asarray(labels).dtype} in {name}")
         self._images = images
         self._labels = None if labels is None else np.asarray(labels).astype(np.int64)
+        self._multi_labels = _checked_multi_labels(multi_labels, len(images), name)
+        if self._multi_labels is not None:
+            count = self._multi_labels.shape[1]
+            self.multi_label_names = tuple(class_names or (str(k) for k in range(count)))
+            if labels is None:
+                class_names = None
         if class_names is None and labels is not None:
             class_names = [str(k) for k in range(int(self._labels.max()) + 1)]
         self.class_names = None if class_names is None else tuple(class_names)
@@ -55,11 +67,13 @@ class ArraySource(Source):
                 images = file[f"{prefix}images"]
                 key = f"{prefix}labels"
                 labels = file[key] if key in file.files else None
+                key = f"{prefix}multi_labels"
+                multi_labels = file[key] if key in file.files else None
         except DataError:
             raise
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
             raise DataError(f"this .npz cannot be read ({error}). Received: {path}") from None
-        return cls(images, labels, f"npz:{path}", split)
+        return cls(images, labels, f"npz:{path}", split, multi_labels=multi_labels)
 
     def fetch(self, index):
         import tensorflow as tf
@@ -80,9 +94,12 @@ class ArraySource(Source):
             raise self.no_labels()
         return self._labels
 
+    def multi_labels(self):
+        return super().multi_labels() if self._multi_labels is None else self._multi_labels
+
     def fingerprint(self):
-        labels = b"" if self._labels is None else self._labels
-        return digest(str(self._images.shape), self._images, labels)
+        labels = [x for x in (self._labels, self._multi_labels) if x is not None]
+        return digest(str(self._images.shape), self._images, *labels)
 
 
 def scenes_source(split, size=32):
@@ -91,3 +108,14 @@ def scenes_source(split, size=32):
 
     images, labels = scenes.load(split, size=size)
     return ArraySource(images, labels, "scenes", split, scenes.CLASS_NAMES)
+
+
+def _checked_multi_labels(labels, count, name):
+    if labels is None:
+        return None
+    labels = np.asarray(labels)
+    if labels.ndim != 2 or len(labels) != count or not np.isin(labels, (-1, 0, 1)).all():
+        raise DataError(f"multi_labels are ({count}, classes) of 1 present, 0 absent, "
+                        f"-1 difficult. Received: {labels.dtype} {labels.shape} with values "
+                        f"{np.unique(labels)[:5].tolist()} in {name!r}")
+    return labels.astype(np.int8)

@@ -43,6 +43,8 @@ class RecordSource(Source):
             `label` or `image/class/label`, whichever the first record has.
         uniform_shape: where it is known that all pictures agree; found where they are in memory.
         threshold: the part of the records that may be left out.
+        multi_labels: `(class names, feature of all classes in a picture)` and, where there is one,
+            the feature that says of each whether it is marked difficult.
 
     Records up to `MEMORY` bytes are checked and kept as they are encoded; larger sets are read
     where they lie, and a picture that cannot be read stops the run with its place.
@@ -54,8 +56,9 @@ class RecordSource(Source):
     encoded = True
 
     def __init__(self, paths, name, split="train", image_key=None, label_key=None,
-                 class_names=None, uniform_shape=None, threshold=0.01):
+                 class_names=None, uniform_shape=None, threshold=0.01, multi_labels=None):
         super().__init__()
+        self.multi_label_names, *self._multi_keys = multi_labels or (None,)
         self.name, self.split, self.paths = name, split, [str(p) for p in paths]
         parts = [scan(path) for path in self.paths]
         self._shard = np.repeat(np.arange(len(parts)), [len(o) for o, _ in parts])
@@ -190,6 +193,25 @@ class RecordSource(Source):
             records = tf.data.TFRecordDataset(self.paths).batch(1024)
             self._labels = np.concatenate([self._parse(batch)[1].numpy() for batch in records])
         return self._labels
+
+    def multi_labels(self):
+        if self.multi_label_names is None:
+            return super().multi_labels()
+        import tensorflow as tf
+
+        names = self.multi_label_names
+        out = np.zeros((self.num_examples, len(names)), np.int8)
+        for k in range(self.num_examples):
+            features = tf.train.Example.FromString(self._read(k)).features.feature
+            label, *difficult = (np.array(features[key].int64_list.value, int)
+                                 for key in self._multi_keys)
+            if ((label < 0) | (label >= len(names))).any():
+                raise DataError(f"labels are in 0..{len(names) - 1}. Received: {label.tolist()} "
+                                f"in {self._place(k)}")
+            hard = difficult[0] > 0 if difficult else np.zeros(len(label), bool)
+            out[k, label[hard]] = -1
+            out[k, label[~hard]] = 1  # one that is clear is enough
+        return out
 
     def arrays(self, limit=None):
         count = self.num_examples if limit is None else min(limit, self.num_examples)

@@ -28,6 +28,7 @@ class Source:
         name, split: what was opened.
         num_examples: how many pictures.
         class_names: tuple of names, or None without labels.
+        multi_label_names: tuple of names where a picture may show several classes, else None.
         encoded: True where `fetch` gives encoded bytes (plain JPEG or PNG), False for arrays.
         uniform_shape: (height, width, 3) where all pictures agree, else None.
         skipped: list of (path, reason) of pictures left out.
@@ -36,6 +37,7 @@ class Source:
     name, split = "", ""
     num_examples = 0
     class_names = None
+    multi_label_names = None
     encoded = False
     uniform_shape = None
 
@@ -116,6 +118,14 @@ class Source:
         """int64 `(n,)`. Raises DataError where there are none."""
         raise NotImplementedError
 
+    def multi_labels(self):
+        """int8 `(n, classes)`: 1 present, 0 absent, -1 present but marked difficult throughout.
+
+        Raises DataError where pictures do not have any number of classes each.
+        """
+        raise DataError("this data set does not say which classes each picture shows, which this "
+                        f"step needs. Received: {self.name!r}")
+
     def fingerprint(self):
         """SHA-256 over what the data is, cheap to compute."""
         raise NotImplementedError
@@ -178,7 +188,8 @@ def open(spec, split="train", root=None):  # noqa: A001
             classes); "tfrecord:GLOB"; "npz:FILE" (`images`, `labels`); "scenes" (embedded, drawn
             on the spot; "scenes:64" for another size). A path that exists is recognised by what
             it is.
-        split: "train", "test", "validation" or whatever the data set has. A folder whose
+        split: "train", "test", "validation" or whatever the data set has; of TFDS data also
+            several, as "train+validation". A folder whose
             sub-folders, or TFRecords whose file names, are called after splits has those;
             otherwise it is one split, whatever the name.
         root: in place of `$KERAS_PRETEXT_DATA`.

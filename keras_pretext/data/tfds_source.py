@@ -27,7 +27,7 @@ def open_tfds(name, split, root):
 
     Args:
         name: a path, or a TFDS name: `name`, `name/config`, either with `:version`.
-        split: as the data set calls it.
+        split: as the data set calls it; several with `+` between them.
         root: the folder whose `tfds` sub-folder is looked into first.
 
     Raises:
@@ -48,8 +48,12 @@ def open_tfds(name, split, root):
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(str(folder))
-    if split not in builder.info.splits:
-        raise DataError(unknown_name(f"split of {builder.name}", split, builder.info.splits))
+    parts = split.split("+")
+    for part in parts:
+        if part not in builder.info.splits:
+            raise DataError(unknown_name(f"split of {builder.name}", part, builder.info.splits))
+    if len(set(parts)) < len(parts):
+        raise DataError(f"every split is named once. Received: {split!r}")
     if builder.info.file_format.value != "tfrecord":
         raise DataError("a prepared TFDS folder in the tfrecord format is needed. "
                         f"Received: {builder.info.file_format.value} in {folder}")
@@ -60,5 +64,25 @@ def open_tfds(name, split, root):
     label = next((k for k, f in features.items() if isinstance(f, tfds.features.ClassLabel)), None)
     shape = features[image].shape
     uniform = tuple(shape) if None not in shape and shape[-1] == 3 else None
-    return RecordSource(builder.info.splits[split].filepaths, builder.name, split, image, label,
-                        features[label].names if label else None, uniform)
+    paths = [path for part in parts for path in builder.info.splits[part].filepaths]
+    return RecordSource(paths, builder.name, split, image, label,
+                        features[label].names if label else None, uniform,
+                        multi_labels=_multi_labels(features))
+
+
+def _multi_labels(features):
+    """`multi_labels` of `RecordSource` for features such as PASCAL VOC's or COCO's, or None."""
+    import tensorflow_datasets as tfds
+
+    def names(feature):
+        inner = getattr(feature, "feature", None)
+        return inner.names if isinstance(inner, tfds.features.ClassLabel) else None
+
+    for key, feature in features.items():
+        inner = getattr(feature, "feature", None)
+        if (isinstance(inner, tfds.features.FeaturesDict) and "label" in inner
+                and isinstance(inner["label"], tfds.features.ClassLabel)):
+            difficult = (f"{key}/is_difficult",) if "is_difficult" in inner else ()
+            return (tuple(inner["label"].names), f"{key}/label", *difficult)
+    found = [key for key, feature in features.items() if names(feature)]
+    return (tuple(names(features[found[0]])), found[0]) if found else None
