@@ -62,9 +62,11 @@ FLAVOURS = {
 }
 
 
-def stack(x, flavour, fc_units, image_size, conv1_stride, prefix=""):
+def stack(x, flavour, fc_units, image_size, conv1_stride, prefix="", batch_norm=True):
     """The layers of an AlexNet, their names with a prefix: ordered `{tap: (tensor, stride)}`."""
     spec = FLAVOURS[flavour]
+    if not batch_norm:
+        spec = dataclasses.replace(spec, norm=(None,) * 6)
     stride = conv1_stride or spec.conv1[0]
     kinds = [(11, stride, spec.conv1[1], 1), (5, 1, 2, spec.groups), (3, 1, 1, 1),
              (3, 1, 1, spec.groups), (3, 1, 1, spec.groups)]
@@ -125,11 +127,13 @@ class AlexNet(Backbone):
         mean, std: of the training images, RGB in 0..255; ImageNet's by default.
         sobel: the first convolution sees the edges of the mean channel instead of the colours.
         color: what it sees: "RGB", or of CIELAB "L" (lightness alone), "ab" or "Lab".
+        batch_norm: False leaves out the flavour's batch normalisation; the convolutions have
+            biases instead.
     """
 
     def __init__(self, flavour="rotnet", fc_units=(4096, 4096), image_size=224, conv1_stride=None,
-                 mean=IMAGENET_MEAN, std=IMAGENET_STD, sobel=False, color="RGB", name="alexnet",
-                 **kwargs):
+                 mean=IMAGENET_MEAN, std=IMAGENET_STD, sobel=False, color="RGB", batch_norm=True,
+                 name="alexnet", **kwargs):
         if flavour not in FLAVOURS:
             raise ValueError(unknown_name("AlexNet flavour", flavour, FLAVOURS))
         fc_units = tuple(fc_units)
@@ -137,18 +141,20 @@ class AlexNet(Backbone):
         # === Functional model ===
         inputs = keras.Input((None, None, 3), name="images")
         x = normalized(inputs, mean, std, sobel, color)
-        taps = stack(x, flavour, fc_units, image_size, conv1_stride)
+        taps = stack(x, flavour, fc_units, image_size, conv1_stride, batch_norm=batch_norm)
         super().__init__(inputs, taps, name=name, **kwargs)
 
         # === Config ===
         self.flavour, self.fc_units, self.image_size = flavour, fc_units, image_size
         self.conv1_stride, self.sobel, self.color = conv1_stride, sobel, color
-        self.mean, self.std = tuple(mean), tuple(std)
+        self.mean, self.std, self.batch_norm = tuple(mean), tuple(std), batch_norm
 
     def get_config(self):
+        # what is usual is left out, so that digests of networks published before stay theirs
+        unusual = {} if self.batch_norm else {"batch_norm": False}
         return {"flavour": self.flavour, "fc_units": self.fc_units, "image_size": self.image_size,
                 "conv1_stride": self.conv1_stride, "mean": self.mean, "std": self.std,
-                "sobel": self.sobel, "color": self.color, "name": self.name}
+                "sobel": self.sobel, "color": self.color, "name": self.name, **unusual}
 
 
 def _padded(x, pad, name):

@@ -25,9 +25,10 @@ class NetworkInNetwork(Backbone):
         blocks: 3, 4 or 5 in the paper; any number from 2 on.
         mean, std: of the training images, RGB in 0..255; CIFAR-10's by default.
         sobel: the first convolution sees the edges of the mean channel instead of the colours.
+        batch_norm: after each convolution, instead of its bias.
     """
 
-    def __init__(self, blocks=4, mean=CIFAR_MEAN, std=CIFAR_STD, sobel=False,
+    def __init__(self, blocks=4, mean=CIFAR_MEAN, std=CIFAR_STD, sobel=False, batch_norm=True,
                  name="network_in_network", **kwargs):
         if not isinstance(blocks, int) or blocks < 2:
             raise ValueError(f"blocks is an integer from 2 on. Received: {blocks!r}")
@@ -39,10 +40,11 @@ class NetworkInNetwork(Backbone):
         for block in range(1, blocks + 1):
             units = _FIRST if block == 1 else _SECOND if block == 2 else _LATER
             for unit, (kernel, channels) in enumerate(units, 1):
-                x = layers.Conv2D(channels, kernel, padding="same", use_bias=False,
+                x = layers.Conv2D(channels, kernel, padding="same", use_bias=not batch_norm,
                                   kernel_initializer="he_normal",
                                   name=f"block{block}_conv{unit}")(x)
-                x = BatchNormalization(name=f"block{block}_bn{unit}")(x)
+                if batch_norm:
+                    x = BatchNormalization(name=f"block{block}_bn{unit}")(x)
                 x = layers.ReLU(name=f"block{block}_relu{unit}")(x)
             if block <= 2:  # after a ReLU a zero is neutral to the maximum
                 x = layers.ZeroPadding2D(1, name=f"block{block}_pad")(x)
@@ -53,8 +55,10 @@ class NetworkInNetwork(Backbone):
 
         # === Config ===
         self.blocks, self.sobel = blocks, sobel
-        self.mean, self.std = tuple(mean), tuple(std)
+        self.mean, self.std, self.batch_norm = tuple(mean), tuple(std), batch_norm
 
     def get_config(self):
+        # what is usual is left out, so that digests of networks published before stay theirs
+        unusual = {} if self.batch_norm else {"batch_norm": False}
         return {"blocks": self.blocks, "mean": self.mean, "std": self.std, "sobel": self.sobel,
-                "name": self.name}
+                "name": self.name, **unusual}

@@ -6,11 +6,46 @@ The functions bear their modules' names, so they are imported here at once: impo
 """
 
 from keras_pretext.evaluation.conv import conv
+from keras_pretext.evaluation.exemplar_svm import exemplar_svm
 from keras_pretext.evaluation.features import features
 from keras_pretext.evaluation.knn import knn
 from keras_pretext.evaluation.linear import linear
+from keras_pretext.evaluation.linear_variants import (
+    deepcluster_linear,
+    goyal_linear,
+    revisiting_linear,
+    zhang_linear,
+)
 from keras_pretext.evaluation.nonlinear import nonlinear
 from keras_pretext.evaluation.probe import ProbeResult
+from keras_pretext.evaluation.retrain import retrain
 from keras_pretext.evaluation.semi_supervised import semi_supervised
+from keras_pretext.evaluation.voc_classification import voc_classification
+from keras_pretext.evaluation.voc_svm import low_shot, voc_svm
+from keras_pretext.registry import unknown_name
 
-__all__ = ["ProbeResult", "conv", "features", "knn", "linear", "nonlinear", "semi_supervised"]
+__all__ = ["ProbeResult", "conv", "deepcluster_linear", "exemplar_svm", "features", "goyal_linear",
+           "knn", "linear", "low_shot", "nonlinear", "protocol", "retrain", "revisiting_linear",
+           "semi_supervised", "voc_classification", "voc_svm", "zhang_linear"]
+
+PROTOCOLS = {
+    "gidaris2018-linear": linear, "gidaris2018-nonlinear": nonlinear, "gidaris2018-conv": conv,
+    "gidaris2018-semi-supervised": semi_supervised, "knn-cosine": knn,
+    "zhang2016-linear": zhang_linear, "deepcluster2018-linear": deepcluster_linear,
+    "kolesnikov2019-linear": revisiting_linear, "goyal2019-linear": goyal_linear,
+    "noroozi2016-nonlinear": retrain, "dosovitskiy2014-svm": exemplar_svm,
+    "goyal2019-voc07-svm": voc_svm, "goyal2019-voc07-low-shot": low_shot,
+    "krahenbuhl2015-voc07-cls": voc_classification,
+}
+
+
+def protocol(name):
+    """The function that measures by a protocol: its name on results, or the function's own.
+
+    Raises ValueError, with the nearest name, for one that is not known.
+    """
+    functions = {function.__name__: function for function in PROTOCOLS.values()}
+    known = {**functions, **PROTOCOLS}
+    if name not in known:
+        raise ValueError(unknown_name("protocol", name, known))
+    return known[name]

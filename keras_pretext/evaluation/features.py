@@ -12,14 +12,13 @@ import numpy as np
 
 from keras_pretext.data import pipeline as pipelines
 from keras_pretext.data.source import digest
-from keras_pretext.evaluation.pooling import AdaptiveMaxPooling, pooled_size
+from keras_pretext.evaluation.pooling import POOLINGS, pooled
 from keras_pretext.image.framing import CentreCrop
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks.classification import ClassificationLayer
 from keras_pretext.training.trainer import precision
 
 VERSION = "1"  # of what the cached files mean
-POOLINGS = (None, "adaptive", "avg")
 
 
 def cache_root():
@@ -77,8 +76,8 @@ def features(model, source, taps=None, image_size=None, pooling=None, flip=False
         source: pictures, framed centrally (short side to `image_size`, central square).
         taps: names, or None for all.
         image_size: pixels; by default what the model was trained at.
-        pooling: None for the maps, "adaptive" for RotNet's adaptive max pooling to at most 9600
-            features, "avg" for `(n, channels)`.
+        pooling: None for the maps, or a name of `pooling.POOLINGS`: "adaptive" for RotNet's
+            adaptive max pooling to at most 9600 features, "avg" for `(n, channels)`.
         flip: mirror every picture.
         cache: keep the files under `cache_root()` and use them again.
         dtype: a dtype policy for the pass, such as "mixed_bfloat16" (about three times faster on
@@ -95,8 +94,8 @@ def features(model, source, taps=None, image_size=None, pooling=None, flip=False
 def feature_views(model, source, flips=(False, True), taps=None, image_size=None, pooling=None,
                   batch_size=250, cache=True, dtype=None):
     """A list with one result of `features` for each of `flips`, all from one pass over the data."""
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling is None, 'adaptive' or 'avg'. Received: {pooling!r}")
+    if pooling is not None and pooling not in POOLINGS:
+        raise ValueError(unknown_name("pooling", pooling, POOLINGS))
     backbone = backbone_of(model)
     taps = check_taps(backbone, taps)
     image_size = image_size or size_for(model, source)
@@ -134,6 +133,14 @@ def pictures(source, image_size, cache=True):
     finally:
         if not cache:
             shutil.rmtree(root, ignore_errors=True)
+
+
+def first_pictures(source, image_size, count=160):
+    """The first pictures, centrally framed: uint8 `(count, image_size, image_size, 3)`.
+
+    160 (ten batches of 16) serve the data-dependent initialisation in its released code.
+    """
+    return np.ascontiguousarray(next(iter(batches(source, image_size, count))))
 
 
 def _in_precision(backbone, dtype):
@@ -195,12 +202,7 @@ def _compute(backbone, source, paths, image_size, pooling, batch_size):
     taps = list(dict.fromkeys(tap for tap, _ in paths))
     images = keras.Input((image_size, image_size, 3), name="images", dtype="uint8")
     maps = backbone.extractor(taps)(images)
-    if pooling == "adaptive":
-        maps = {t: AdaptiveMaxPooling(pooled_size(m.shape[1], m.shape[-1]))(m)
-                for t, m in maps.items()}
-    elif pooling == "avg":
-        maps = {t: keras.layers.GlobalAveragePooling2D(dtype="float32")(m)
-                for t, m in maps.items()}
+    maps = {tap: pooled(m, pooling) for tap, m in maps.items()}
     run = _compiled(keras.Model(images, maps))
     wanted = {(tap, flip): (path, np.float16, maps[tap].shape[1:])
               for (tap, flip), path in paths.items()}

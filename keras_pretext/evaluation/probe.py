@@ -16,7 +16,7 @@ from keras_pretext.evaluation.features import (
     size_for,
     weights_digest,
 )
-from keras_pretext.evaluation.pooling import AdaptiveMaxPooling, pooled_size
+from keras_pretext.evaluation.pooling import pooled
 from keras_pretext.image.framing import PadCrop
 from keras_pretext.tasks.classification import ClassificationLayer
 from keras_pretext.training.optimizers import CoupledSGD
@@ -32,12 +32,16 @@ class ProbeResult:
         taps: per tap `{"last": [...], "best": [...]}`, test accuracy in [0, 1], one a seed.
         settings: epochs, seeds, data and whatever else a reader needs to repeat it.
         indices: where only a part of the training examples served, per seed their int64 indices.
+        metric: what the numbers are, where it is not accuracy.
+        details: what else was measured, as JSON holds it.
     """
 
     protocol: str
     taps: dict
     settings: dict
     indices: dict | None = None
+    metric: str = "accuracy"
+    details: dict | None = None
 
     def mean(self, tap, epoch="last"):
         return float(np.mean(self.taps[tap][epoch]))
@@ -53,12 +57,16 @@ class ProbeResult:
                       "best_mean": self.mean(tap, "best"), "best_std": self.std(tap, "best")}
                 for tap, values in self.taps.items()}
         out = {"protocol": self.protocol, "settings": self.settings, "taps": taps}
+        if self.metric != "accuracy":
+            out["metric"] = self.metric
+        if self.details is not None:
+            out["details"] = self.details
         if indices and self.indices is not None:
             out["indices"] = {str(seed): rows.tolist() for seed, rows in self.indices.items()}
         return out
 
     def __str__(self):
-        rows = [f"{self.protocol}: accuracy in % of the last epoch (best epoch)"]
+        rows = [f"{self.protocol}: {self.metric} in % of the last epoch (best epoch)"]
         rows += [f"  {tap:10} {100 * self.mean(tap):6.2f} +- {100 * self.std(tap):.2f}"
                  f"   ({100 * self.mean(tap, 'best'):.2f})" for tap in self.taps]
         return "\n".join(rows)
@@ -132,12 +140,14 @@ class HeadSGD(CoupledSGD):
             momentum=tf.cast(self.momentum, variable.dtype), use_nesterov=self.nesterov)
 
 
-def optimizer_for(steps, learning_rate, drops, factor, decay=5e-4):
-    """SGD with Nesterov momentum 0.9 and coupled decay, the rate cut after fractions of `steps`."""
-    rates = [learning_rate * factor**k for k in range(len(drops) + 1)]
-    ends = [max(1, round(drop * steps)) for drop in drops]
-    schedule = keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates)
-    return HeadSGD(schedule, 0.9, nesterov=True, coupled_decay=decay)
+def optimizer_for(steps, learning_rate, drops, factor, decay=5e-4, nesterov=True):
+    """SGD with momentum 0.9 and coupled decay, the rate cut after fractions of `steps`."""
+    schedule = learning_rate
+    if drops:
+        rates = [learning_rate * factor**k for k in range(len(drops) + 1)]
+        ends = [max(1, round(drop * steps)) for drop in drops]
+        schedule = keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates)
+    return HeadSGD(schedule, 0.9, nesterov=nesterov, coupled_decay=decay)
 
 
 def epoch_order(available, count, seed, epoch, num_draws):
@@ -149,16 +159,18 @@ def epoch_order(available, count, seed, epoch, num_draws):
 
 
 def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), epochs=10,
-              batch_size=128, learning_rate=0.1, drops=(0.4, 0.8, 0.9), factor=0.2, pooling=None,
-              image_size=None, flip=True, indices=None, epoch_size=None, dtype="mixed_bfloat16",
-              feature_dtype=None, cache=True):
+              batch_size=128, learning_rate=0.1, drops=(0.4, 0.8, 0.9), factor=0.2, decay=5e-4,
+              nesterov=True, pooling=None, image_size=None, flip=True, indices=None,
+              epoch_size=None, dtype="mixed_bfloat16", feature_dtype=None, cache=True):
     """Trains `head(maps_shape, classes, seed, name) -> keras.Model` on every tap and seed.
 
     All heads are trained side by side in one pass over the features. They share the order of the
     examples and differ, between seeds, in their first weights.
 
     Args:
+        head: that function, or a dict of one for each tap.
         drops: fractions of the epochs after which the learning rate is multiplied by `factor`.
+        decay: of the weights, coupled.
         flip: also train on the mirrored pictures' features; each epoch takes one view of an
             example at random.
         indices: the training examples to use; all by default.
@@ -183,10 +195,11 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
     steps = count // batch_size
     with precision(dtype):
         inputs = {t: keras.Input(views[0][t].shape[1:], name=t, dtype="float16") for t in taps}
-        outputs = {f"{t}_seed{s}": head(inputs[t].shape[1:], classes, s, f"{t}_seed{s}")(inputs[t])
-                   for t in taps for s in seeds}
+        makers = head if isinstance(head, dict) else dict.fromkeys(taps, head)
+        outputs = {f"{t}_seed{s}": makers[t](inputs[t].shape[1:], classes, s, f"{t}_seed{s}")(
+            inputs[t]) for t in taps for s in seeds}
         heads = keras.Model(inputs, outputs)
-        heads.compile(optimizer_for(epochs * steps, learning_rate, drops, factor),
+        heads.compile(optimizer_for(epochs * steps, learning_rate, drops, factor, decay, nesterov),
                       loss={n: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
                             for n in outputs}, jit_compile=False)
     accuracy = {n: [] for n in outputs}
@@ -210,8 +223,9 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
     return ProbeResult(protocol, result, {
         **_settings(train, test, backbone, used, indices), "epochs": epochs, "seeds": seeds,
         "batch_size": batch_size, "learning_rate": learning_rate, "drops": list(drops),
-        "factor": factor, "flip": flip, "image_size": options["image_size"],
-        "feature_dtype": feature_dtype}, None if indices is None else dict.fromkeys(seeds, used))
+        "factor": factor, "decay": decay, "nesterov": nesterov, "flip": flip, "pooling": pooling,
+        "image_size": options["image_size"], "feature_dtype": feature_dtype},
+        None if indices is None else dict.fromkeys(seeds, used))
 
 
 def _settings(train, test, backbone, used, indices):
@@ -271,9 +285,7 @@ def finetune(protocol, head, model, train, test, taps, seeds=(0, 1, 2), epochs=1
             copy = type(backbone).from_config(backbone.get_config())
             copy.set_weights(backbone.get_weights())
             inputs = keras.Input((size, size, 3), name="images")
-            maps = copy.extractor(tap)(inputs)
-            if pooling == "adaptive":
-                maps = AdaptiveMaxPooling(pooled_size(maps.shape[1], maps.shape[-1]))(maps)
+            maps = pooled(copy.extractor(tap)(inputs), pooling)
             whole = keras.Model(inputs, head(maps.shape[1:], classes, seed, "head")(maps))
             optimizer = optimizer_for(epochs * steps, learning_rate, drops, factor)
             optimizer.slow_down(copy.trainable_variables, slower)

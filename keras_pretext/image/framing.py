@@ -307,6 +307,38 @@ class RandomResizedCrop(Framing):
         return {"size": self.size, "scale": self.scale, "ratio": self.ratio}
 
 
+@registry.register("rescale_crop")
+class RescaleCrop(Framing):
+    """Rescale the image by a random factor, then crop a square anywhere (Krähenbühl et al., 2016).
+
+    A factor s in `scale` (uniform) and a crop of `crop` pixels are a square of crop / s pixels of
+    the image; one that is larger than the image is cut to its short side. It is shown at `size`.
+
+    Args:
+        crop: side of the crop in pixels of the rescaled image, whatever `size` is.
+    """
+
+    num_draws = 3
+
+    def __init__(self, size, scale=(0.5, 2.0), crop=227):
+        self.size, self.scale, self.crop = int(size), tuple(scale), int(crop)
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale is a range of positive factors. Received: {scale!r}")
+
+    def window(self, height, width, draws):
+        low, high = self.scale
+        side = _whole(self.crop / (low + (high - low) * draws[..., 0]) + 0.5)
+        side = ops.clip(side, 1, ops.minimum(height, width))
+        room = [ops.cast(extent - side + 1, "float32") for extent in (height, width)]
+        return (_whole(draws[..., 1] * room[0]), _whole(draws[..., 2] * room[1]), side, side)
+
+    def evaluation(self):
+        return CentreCrop(self.size)
+
+    def get_config(self):
+        return {"size": self.size, "scale": self.scale, "crop": self.crop}
+
+
 @keras.saving.register_keras_serializable(package="keras_pretext")
 class FramingLayer(keras.layers.Layer):
     """A framing without draws as a Keras layer: images of any size to the evaluation picture."""

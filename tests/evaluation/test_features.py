@@ -7,6 +7,7 @@ import pytest
 
 from keras_pretext import evaluation
 from keras_pretext.data.arrays import ArraySource
+from keras_pretext.evaluation.pooling import pooled_size
 
 module = sys.modules["keras_pretext.evaluation.features"]
 
@@ -43,7 +44,7 @@ def test_average_and_adaptive_pooling(backbone, train):
     maps = keras.ops.convert_to_numpy(backbone(images, training=False)["high"])
     out = evaluation.features(backbone, train, "high", pooling="avg")["high"]
     np.testing.assert_allclose(out, maps.mean((1, 2)), atol=2e-3)
-    wide = module.pooled_size(64, 4)
+    wide = pooled_size(64, 4)
     big = ArraySource(np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3)).astype("uint8"))
     out = evaluation.features(backbone, big, "low", pooling="adaptive")["low"]
     assert wide == 48 and out.shape == (3, 48, 48, 4)
