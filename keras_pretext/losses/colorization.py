@@ -14,7 +14,8 @@ def sparse_crossentropy(logits, indices, shares):
     """Cross-entropy of targets of which only a few entries are not zero.
 
     logsumexp(logits) - sum(shares * logits[indices]). Neither it nor its gradient makes a target
-    as wide as the logits: the gradient is the softmax, from which the shares are taken in place.
+    as wide as the logits: the gradient is the softmax, from which the shares are taken in place,
+    and it waits for the value, so that one array as wide as the logits stands beside them.
 
     Args:
         logits: float `(..., ways)`.
@@ -29,11 +30,11 @@ def sparse_crossentropy(logits, indices, shares):
     @ops.custom_gradient
     def cost(logits):
         chosen = ops.take_along_axis(logits, indices, axis=-1)
-        value = ops.logsumexp(logits, axis=-1) - ops.sum(shares * chosen, axis=-1)
+        total = ops.logsumexp(logits, axis=-1)
 
         def gradient(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
-            full = ops.softmax(logits, axis=-1) * upstream[..., None]
+            full = ops.exp(logits - total[..., None]) * upstream[..., None]
             taken = ops.reshape(-shares * upstream[..., None], (-1,))
             place = ops.reshape(indices, (-1, entries))
             row = ops.arange(ops.shape(place)[0], dtype="int32")[:, None]
@@ -43,7 +44,7 @@ def sparse_crossentropy(logits, indices, shares):
             flat = ops.scatter_update(flat, place, taken, reduction="add")
             return ops.reshape(flat, ops.shape(logits))
 
-        return value, gradient
+        return total - ops.sum(shares * chosen, axis=-1), gradient
 
     return cost(ops.cast(logits, "float32"))
 

@@ -216,7 +216,7 @@ for replicas in (1, 2):
     strategy = tf.distribute.MirroredStrategy(
         ["CPU:0", "CPU:1"][:replicas], cross_device_ops=tf.distribute.ReductionToOneDevice())
     recipe = Recipe(name="two", task=(task, options), test_split=None, epochs=1, batch_size=4,
-                    backbone=(network, {"flavour": "deepcontext", "fc_units": (), "image_size": 32}),
+                    backbone=(network, {"flavour": "deepcontext", "fc_units": ()}),
                     data=f"npz:{folder}/pictures.npz", learning_rate=0.05, weight_decay=0.0)
     trainer = Trainer(recipe, f"{folder}/{task}{replicas}", strategy=strategy, progress=False,
                       max_steps=2)

@@ -1,0 +1,27 @@
+"""Split-brain AlexNet, part of Tiny-ImageNet, two CPU cores.
+
+Paper: 67.1 % classification on VOC 2007 at full size (Zhang et al., CVPR 2017).
+Ours: no published run yet. Pictures of 64 pixels are seen at 112 instead of 180; no fully connected
+layers (dilated convolutions are slow on a CPU).
+Cost: about 15 minutes on two CPU cores.
+Command: keras-pretext pretrain recipes/split_brain_alexnet_tiny_imagenet_cpu.py
+"""
+
+from keras_pretext.training import Recipe
+
+recipe = Recipe(
+    name="split_brain_alexnet",
+    task=("split_brain", {"image_size": 112, "stride": 8, "levels": 100, "tap": "conv5",
+                          "framing": {"kind": "random_resized_crop", "size": 112,
+                                      "scale": [0.4, 1.0]}}),
+    backbone=("split_alexnet", {"fc_units": [], "image_size": 112}),
+    data="tiny_imagenet_part",
+    test_split="validation",
+    epochs=3,
+    batch_size=64,
+    learning_rate=0.001,
+    schedule={"kind": "one_cycle"},
+    optimizer="adam",
+    weight_decay=0.0,
+    precision="mixed_bfloat16",
+)
