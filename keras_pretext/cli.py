@@ -46,22 +46,47 @@ def parser():
     sub.add_argument("--strategy", choices=["none", "mirrored"], default="none",
                      help="mirrored: all GPUs of this host")
     sub.add_argument("--tensorboard", action="store_true", help="write event files to OUT/logs")
+    sub.add_argument("--snapshots", type=int, metavar="EPOCHS",
+                     help="keep the weights every so many epochs, for `curve`")
     sub.add_argument("--check", action="store_true", help="only check that it could start")
 
     sub = command("probe", _probe, "measure what the features of a model are worth")
     sub.add_argument("model", help="a run folder, or a zoo name")
     sub.add_argument("--data", required=True, help="labelled data: a name, folder or file")
-    sub.add_argument("--protocol", default="linear",
-                     choices=["linear", "nonlinear", "conv", "knn", "semi_supervised"])
+    sub.add_argument("--protocol", default="linear", help="its name on results, such as "
+                     "zhang2016-linear, or linear, nonlinear, conv, knn ... (docs/protocols.md)")
     sub.add_argument("--train-split", default="train")
     sub.add_argument("--test-split", default="test")
     sub.add_argument("--taps", nargs="*", help="default: all")
-    sub.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    sub.add_argument("--epochs", type=int, default=10)
+    sub.add_argument("--seeds", type=int, nargs="+", help="default: the protocol's, mostly 0 1 2")
+    sub.add_argument("--epochs", type=int, help="default: the protocol's, mostly 10")
     sub.add_argument("--image-size", type=int)
+    sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
+                     help="another option of the protocol")
     sub.add_argument("--random", action="store_true", help="probe random weights instead")
     sub.add_argument("--finetune", action="store_true", help="train the extractor too (one tap)")
     sub.add_argument("--json", help="also write the result to this file")
+
+    sub = command("curve", _curve, "pretext against object accuracy over a run's snapshots")
+    sub.add_argument("run", help="a folder of `pretrain --snapshots`")
+    sub.add_argument("--data", required=True, help="labelled data: a name, folder or file")
+    sub.add_argument("--tap", required=True)
+    sub.add_argument("--protocol", default="nonlinear")
+    sub.add_argument("--train-split", default="train")
+    sub.add_argument("--test-split", default="test")
+    sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
+                     help="an option of the protocol, such as epochs=10")
+    sub.add_argument("--json", help="also write the rows to this file")
+
+    sub = command("rescale", _rescale, "absorb batch normalisation, let all layers learn at a pace")
+    sub.add_argument("model", help="a run folder, or a zoo name")
+    sub.add_argument("--data", required=True, help="pictures: a name, folder or file")
+    sub.add_argument("--split", default="train")
+    sub.add_argument("--out", required=True, help="the folder to write, as a run's")
+    sub.add_argument("--init", choices=["random", "kmeans"],
+                     help="new weights instead of the model's own")
+    sub.add_argument("--images", type=int, default=160)
+    sub.add_argument("--seed", type=int, default=0)
 
     sub = command("publish", _publish, "make a zoo entry of a finished run")
     sub.add_argument("run")
@@ -193,6 +218,10 @@ def _pretrain(arguments):
         from keras_pretext.training.tensorboard import TensorBoard
 
         callbacks.append(TensorBoard(os.path.join(out, "logs")))
+    if arguments.snapshots is not None:
+        from keras_pretext.training.snapshots import Snapshots
+
+        callbacks.append(Snapshots(arguments.snapshots))
     trainer = Trainer(recipe, out, strategy=strategy, callbacks=callbacks)
     if arguments.check:
         print(f"{recipe.name}: {trainer.source.num_examples} images, {trainer.total_steps} steps, "
@@ -214,6 +243,33 @@ def _model(name):
     return zoo.load(name, head=True)
 
 
+def _protocol_options(measure, arguments):
+    """What of the command line a protocol's function takes."""
+    import inspect
+
+    takes = inspect.signature(measure).parameters
+    given = {"seeds": arguments.seeds, "epochs": arguments.epochs,
+             "image_size": arguments.image_size, "taps": arguments.taps}
+    options = {name: value for name, value in given.items() if value is not None}
+    if arguments.finetune:
+        options["frozen"] = False
+    if "tap" in takes or arguments.finetune:
+        if len(arguments.taps or ()) != 1:
+            raise ValueError("this protocol takes one tap: --taps NAME. "
+                             f"Received: {arguments.taps}")
+        options["taps"], = arguments.taps
+    if "tap" in takes:
+        options["tap"] = options.pop("taps")
+    options.update(_settings(arguments.set))
+    known = {name for name, p in takes.items() if p.kind is not p.VAR_KEYWORD}
+    unknown = sorted(set(options) - known - {"image_size"})
+    if unknown and (len(known) == len(takes) or "frozen" in unknown):
+        raise ValueError(f"{arguments.protocol} has no {', '.join(unknown)}; its options are "
+                         f"{', '.join(sorted(known - {'model', 'train', 'test'}))}. "
+                         f"Received: {unknown}")
+    return options
+
+
 def _probe(arguments):
     import keras
 
@@ -225,20 +281,10 @@ def _probe(arguments):
     if arguments.random:
         keras.utils.set_random_seed(0)
         model = model.task.attach(type(model.backbone).from_config(model.backbone.get_config()))
-    options = {"taps": arguments.taps, "image_size": arguments.image_size}
-    if arguments.protocol != "knn":
-        options.update(seeds=arguments.seeds, epochs=arguments.epochs)
-    if arguments.finetune or arguments.protocol == "semi_supervised":
-        if len(arguments.taps or ()) != 1:
-            raise ValueError(f"this protocol takes one tap: --taps NAME. Received: "
-                             f"{arguments.taps}")
-        options["taps"] = arguments.taps[0]
-    if arguments.finetune:
-        options["frozen"] = False
-    if arguments.protocol == "semi_supervised":
-        options["tap"] = options.pop("taps")
-    result = getattr(evaluation, arguments.protocol)(model, train, test, **options)
-    results = result if isinstance(result, dict) else {None: result}
+    measure = evaluation.protocol(arguments.protocol)
+    results = measure(model, train, test, **_protocol_options(measure, arguments))
+    if not isinstance(results, dict):
+        results = {None: results}
     for count, one in results.items():
         one.settings["weights_from"] = "random" if arguments.random else arguments.model
         print(f"{count} labels a class, {one}" if count else one)
@@ -246,6 +292,42 @@ def _probe(arguments):
         from keras_pretext.training.checkpoint import write_json
 
         write_json(arguments.json, [one.to_dict() for one in results.values()])
+
+
+def _curve(arguments):
+    from keras_pretext import data, evaluation
+    from keras_pretext.evaluation.over_training import over_training
+
+    def show(row):
+        pretext = " ".join(f"{k} {v:.4f}" for k, v in row["pretext"].items() if k != "images")
+        print(f"epoch {row['epoch']:5d}  pretext {pretext}  object {100 * row['object']:.2f} % "
+              f"+- {100 * row['object_std']:.2f}", flush=True)
+
+    rows = over_training(
+        arguments.run, data.open(arguments.data, arguments.train_split),
+        data.open(arguments.data, arguments.test_split), arguments.tap,
+        evaluation.protocol(arguments.protocol), show, **_settings(arguments.set))
+    if arguments.json:
+        from keras_pretext.training.checkpoint import write_json
+
+        write_json(arguments.json, rows)
+
+
+def _rescale(arguments):
+    from keras_pretext import data
+    from keras_pretext.evaluation.rescale import rescaled
+
+    out = pathlib.Path(arguments.out) / "final"
+    if out.exists():
+        raise ValueError(f"this folder holds a model already: choose another. Received: {out}")
+    model, found = rescaled(_model(arguments.model), data.open(arguments.data, arguments.split),
+                            arguments.init, arguments.images, arguments.seed)
+    out.mkdir(parents=True)
+    model.save(out / "model.keras")
+    ratios = found["ratios"].values()
+    print(f"{out.parent}: gradient to weight {min(ratios):.4g} to {max(ratios):.4g} in "
+          f"{len(ratios)} layers, deviation of the last tap {found['output_std']:.3f}, after "
+          f"{found['iterations']} rounds")
 
 
 def _publish(arguments):

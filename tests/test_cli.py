@@ -91,6 +91,37 @@ def test_pretrain_probe_and_publish(recipe, tmp_path, capsys, npz, monkeypatch):
     assert 0.0 <= result["taps"]["block1"]["last_mean"] <= 1.0
 
 
+def test_probe_takes_any_protocol_and_its_options(recipe, tmp_path, capsys, npz, monkeypatch):
+    """What reaches the function; the functions have tests of their own."""
+    from keras_pretext import evaluation
+    from keras_pretext.evaluation import ProbeResult
+
+    monkeypatch.setattr(cli, "_model", lambda name: None)
+    seen = {}
+
+    def linear(model, train, test, taps=None, seeds=(0, 1, 2), epochs=10, frozen=True, **options):
+        seen.update(taps=taps, seeds=seeds, epochs=epochs, frozen=frozen, **options)
+        return ProbeResult("zhang2016-linear", {"block1": {"last": [0.5], "best": [0.5]}}, {})
+
+    def knn(model, train, test, taps=None, k=20):
+        raise AssertionError
+
+    monkeypatch.setitem(evaluation.PROTOCOLS, "zhang2016-linear", linear)
+    monkeypatch.setitem(evaluation.PROTOCOLS, "knn-cosine", knn)
+    start = ["probe", "x", "--data", str(npz)]
+    assert cli.main([*start, "--protocol", "zhang2016-linear", "--seeds", "4", "--set",
+                     "batch_size=8", "--set", "feature_dtype=float32"]) == 0
+    assert seen == {"taps": None, "seeds": [4], "epochs": 10, "frozen": True, "batch_size": 8,
+                    "feature_dtype": "float32"}
+    assert "zhang2016-linear" in capsys.readouterr().out
+    line = failing(capsys, *start, "--protocol", "knn-cosine", "--set", "q=3")
+    assert "knn-cosine has no q; its options are k, taps" in line
+    assert "Did you mean 'zhang2016-linear'" in failing(capsys, *start, "--protocol", "zhang-lin")
+    assert "one tap" in failing(capsys, *start, "--protocol", "zhang2016-linear", "--finetune")
+    assert "no frozen" in failing(capsys, *start, "--protocol", "exemplar_svm", "--finetune",
+                                  "--taps", "block1")
+
+
 def test_mistakes_get_one_line(recipe, tmp_path, capsys, picture):
     assert "rotation" in failing(capsys, "preview", picture, "--task", "rotatoin")
     assert "tiny.py" in failing(capsys, "pretrain", recipe.with_name("tinny.py"))
