@@ -42,3 +42,11 @@ def test_every_page_is_reachable_from_the_index():
     for page in [*docs.rglob("*.md"), ROOT / "README.md"]:
         for target in re.findall(r"\]\(([\w/.]+\.(?:md|png|py))\)", page.read_text()):
             assert (page.parent / target).exists(), (page, target)
+
+
+def test_the_scoreboard_is_current():
+    from keras_pretext.evaluation import report
+
+    page = (ROOT / "docs" / "scoreboard.md").read_text(encoding="utf-8")
+    assert page == report.scoreboard(root=ROOT / "zoo"), (
+        "make it again: keras-pretext scoreboard --root zoo --out docs/scoreboard.md")

@@ -81,8 +81,8 @@ def attention(model, images, taps=None, power=None, turns=False):
 
     Args:
         images: uint8 `(n, size, size, 3)`, square.
-        taps: a name or a list; by default the first, a middle and the last map of more than one
-            cell, with the powers 1, 2 and 4.
+        taps: a name or a list; by default the first, a middle and the last map (see
+            `spread_taps`), with the powers 1, 2 and 4.
         power: for the taps that are named (1 by default), or in place of 1, 2 and 4.
         turns: also show every picture turned by 90, 180 and 270 degrees, a row each.
 
@@ -111,9 +111,15 @@ def attention(model, images, taps=None, power=None, turns=False):
 
 
 def spread_taps(backbone, size):
-    """The first, a middle and the last tap whose map of a picture has more than one cell."""
-    names = [tap.name for tap in backbone.taps.values() if tap.stride < size / 2]
-    names = names or [*backbone.taps]
+    """The first, a middle and the last tap with maps of 4 x 4 cells or more of a picture.
+
+    Where there are none, of more than one cell; and where there are none of those, of all taps.
+    """
+    shapes = backbone.compute_output_shape((1, size, size, 3))
+    for least in (4, 2, 0):
+        names = [name for name in backbone.taps if shapes[name][1] >= least]
+        if names:
+            break
     return list(dict.fromkeys([names[0], names[len(names) // 2], names[-1]]))
 
 

@@ -12,6 +12,7 @@ import threading
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_pretext import backbones, tasks, zoo
 from keras_pretext.data.arrays import ArraySource
@@ -60,6 +61,15 @@ def test_a_table_holds_one_protocol_on_one_data_set(card):
     assert value["mean"] == pytest.approx(80) and value["std"] == pytest.approx(100 * 0.02 / 2**0.5)
 
 
+def test_a_table_holds_one_metric(card):
+    card["metrics"].append({**card["metrics"][0], "metric": "mean average precision"})
+    groups = facts.results([card])
+    assert [facts.heading(g) for g in groups] == [
+        "gidaris2018-nonlinear on cifar10_jpeg/test", "gidaris2018-linear on cifar10_jpeg/test",
+        "gidaris2018-nonlinear on cifar10_jpeg/test, mean average precision"]
+    assert len(groups[0]["rows"]) == 2 and len(groups[2]["rows"]) == 1
+
+
 def test_the_papers_rows_stand_beside_their_protocol_and_data(card):
     nonlinear, linear = facts.results([card])
     four, = [r for r in nonlinear["paper"] if r["method"] == "RotNet with 4 conv. blocks"]
@@ -69,6 +79,12 @@ def test_the_papers_rows_stand_beside_their_protocol_and_data(card):
     assert linear["paper"] == [] and {r["data"] for r in linear["elsewhere"]} == {
         "imagenet2012", "places205"}
     assert all(r["data"] == "cifar10" for r in nonlinear["paper"])
+
+
+def test_a_probe_of_this_model_is_of_this_entry_whatever_it_was_called(card):
+    for called in ("runs/tiny", "tiny", "this entry"):
+        card["metrics"][0]["settings"]["weights_from"] = called
+        assert facts.results([card])[0]["rows"][0]["weights"] == "this entry"
 
 
 def test_other_tasks_rows_are_not_beside(card):
@@ -109,7 +125,7 @@ def test_confusions_are_counted_by_true_and_said():
 
 
 def test_a_picture_never_votes_for_itself():
-    vectors = np.array([[1, 0], [1, 0.01], [0, 1], [0.01, 1], [1, 0.02]], "float32")
+    vectors = np.array([[1, 0], [1, 0.01], [0, 1], [0.01, 1], [1, 0.6]], "float32")
     images = np.zeros((5, 4, 4, 3), "uint8")
     source = ArraySource(images, np.array([0, 0, 1, 1, 1]), class_names=("a", "b"))
     found = looks.knn_confusion(vectors, source, "t")
@@ -172,6 +188,28 @@ def test_the_page_holds_everything_and_asks_for_nothing(written):
     assert kept["results"][0]["rows"][0]["values"]["block2"]["scores"] == [50.0, 60.0]
 
 
+def test_a_runs_folder_gives_its_curves_cost_and_added_metrics(tmp_path):
+    run = tmp_path / "run"
+    (run / "final").mkdir(parents=True)
+    recipe = {"name": "short", "task": ["rotation", {"image_size": 32}], "seed": 7,
+              "backbone": ["network_in_network", {"blocks": 3}]}
+    (run / "manifest.json").write_text(json.dumps({
+        "recipe": recipe, "parameters": 1234, "command": "keras-pretext pretrain short.py",
+        "data": {"name": "scenes", "split": "train", "num_examples": 2000}}))
+    (run / "final" / "metrics.json").write_text(json.dumps({
+        "test_accuracy": 0.75, "images_seen": 4000, "wall_seconds": 120.0}))
+    (run / "metrics.jsonl").write_text("".join(
+        json.dumps({"step": k, "images": 100 * k, "loss": 1.4 - k / 50}) + "\n" for k in range(40)))
+    page = report.write(str(run), tmp_path / "out", pictures=False, metrics=[
+        metric("gidaris2018-linear", "scenes/test", str(run), block2=[0.5, 0.6])])
+    text, kept = page.read_text(), json.loads((page.parent / "report.json").read_text())
+    assert "short, this entry" in text and "2 minutes" in text and "4,000" in text
+    assert text.count("<polyline") == 1 and "loss, training" in text
+    model, = kept["models"]
+    assert model["curves"]["loss"][-1] == [3900, pytest.approx(1.4 - 39 / 50)]
+    assert model["pretext"] == {"test_accuracy": 0.75} and model["seed"] == 7
+
+
 def test_bad_inputs_are_told_before_anything_is_written(written, tmp_path, monkeypatch):
     _, _, entry = written
     entry = str(entry) + "/"
@@ -214,6 +252,44 @@ def test_the_scoreboard_groups_and_marks_the_papers(written):
     assert re.search(r"\| RotNet with 4 conv. blocks, R1 \| paper \|  \| 89.06 \|", text)
     with pytest.raises(ValueError, match="needs a published model. Received: none"):
         report.scoreboard(root=entry)
+
+
+def show(written, tmp_path, what, *options):
+    from keras_pretext.cli import main
+
+    page, _, entry = written
+    out = tmp_path / "show.png"
+    code = main(["show", what, f"{entry}/", "--data", str(page.parents[1] / "pictures.npz"),
+                 "--images", "20", "--out", str(out), *options])
+    return code, np.asarray(Image.open(out)) if out.exists() else None
+
+
+@pytest.mark.parametrize("what, options", [
+    ("filters", ()), ("attention", ("--count", "2", "--turns")), ("tsne", ()),
+    ("neighbours", ("--count", "3", "--grid", "2")),
+    ("activations", ("--tap", "block1", "--unit", "3", "5", "--count", "2"))])
+def test_show_draws(written, tmp_path, capsys, what, options):
+    if what == "tsne":
+        pytest.importorskip("sklearn")
+    code, picture = show(written, tmp_path, what, *options)
+    assert code == 0, capsys.readouterr().err
+    assert picture.ndim == 3 and picture.std() > 1
+    said = capsys.readouterr().out
+    assert said.endswith("show.png\n") and ("turned back" in said) == (what == "attention")
+
+
+@pytest.mark.parametrize("options, message", [
+    (("attention", "--power", "0"), "power is a positive number. Received: 0.0"),
+    (("attention", "--tap", "blok1"), "Did you mean 'block1'"),
+    (("activations", "--tap", "block1", "--unit", "96"), "units 0 to 95. Received: 96"),
+    (("neighbours", "--count", "20"), "1 to 19 neighbours each"),
+    (("neighbours", "--count", "0"), "--count is at least 1"),
+    (("tsne", "--images", "3"), "at least 4"), (("tsne", "--split", "x", "--data", "none.npz"),
+                                                "none.npz")])
+def test_show_tells_what_is_wrong_in_one_line(written, tmp_path, capsys, options, message):
+    code, picture = show(written, tmp_path, *options)
+    said = capsys.readouterr().err
+    assert code == 2 and picture is None and said.count("\n") == 1 and message in said
 
 
 # -- in a browser ----------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import convolved, pixels
+from small_backbones import convolved, pixels
 
 from keras_pretext.visualize import activations, top_activations
 from keras_pretext.visualize.activations import cut, liveliest

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
-from conftest import convolved, pixels
+from small_backbones import convolved, pixels
 
+from keras_pretext import backbones
 from keras_pretext.visualize import attention, attention_maps, rotation_equivariance
+from keras_pretext.visualize.attention import spread_taps
 
 
 @pytest.fixture
@@ -80,3 +82,10 @@ def test_rows_for_a_sheet(pictures):
     np.testing.assert_array_equal(rows[1][1][1], np.rot90(rows[0][1][1]))
     named = attention(pixels(), pictures[:1], taps=["pooled"], power=3)
     assert [title for title, _ in named[0]] == ["picture 0", "pooled, p = 3"]
+
+
+def test_default_taps_are_those_with_a_map_to_look_at():
+    deep = backbones.get("alexnet", fc_units=(8,), image_size=112)
+    assert spread_taps(deep, 112) == ["conv1", "pool2", "conv5"]  # pool5 is 2x2, fc6 1x1
+    assert spread_taps(pixels(), 8) == ["pixels", "pooled"]
+    assert spread_taps(pixels(), 6) == spread_taps(pixels(), 3) == ["pixels"]

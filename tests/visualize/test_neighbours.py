@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import pixels
+from small_backbones import pixels
 
 from keras_pretext.visualize import nearest_crops, neighbours
 from keras_pretext.visualize.neighbours import grid_boxes

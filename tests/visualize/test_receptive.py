@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import pixels
+from small_backbones import pixels
 
 from keras_pretext import backbones
 from keras_pretext.backbones.base import Backbone

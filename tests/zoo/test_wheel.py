@@ -55,3 +55,8 @@ def test_every_published_model_loads_from_an_installed_wheel_offline(installed, 
 def test_the_wheel_holds_neither_tests_nor_recipes(installed):
     tops = {name.split("/")[0] for name in zipfile.ZipFile(installed[1]).namelist()}
     assert {t for t in tops if not t.endswith(".dist-info")} == {"keras_pretext"}
+
+
+def test_the_wheel_holds_the_papers_tables(installed):
+    names = zipfile.ZipFile(installed[1]).namelist()
+    assert "keras_pretext/evaluation/reference_tables.json" in names

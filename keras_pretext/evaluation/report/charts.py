@@ -22,7 +22,7 @@ def lines(series, x_title, y_title):
     if not series:
         return ""
     every = [point for points in series.values() for point in points]
-    right, top = _WIDTH - 12, 12
+    right, top = _WIDTH - 22, 12
     x_ticks = ticks(min(0, *(x for x, _ in every), 0), max(x for x, _ in every))
     y_ticks = ticks(min(y for _, y in every), max(y for _, y in every))
 

@@ -101,9 +101,9 @@ def results(cards):
         cards: as `card_of` gives them.
 
     Returns:
-        a list of dicts, one a protocol and test data, in the cards' order:
+        a list of dicts, one a protocol, test data and metric, in the cards' order:
 
-        - `protocol`, `data` (the test split), `taps` (columns);
+        - `protocol`, `data` (the test split), `metric`, `taps` (columns);
         - `rows`: `model`, `weights` ("this entry", "random" ...), `seeds`, `epochs`,
           `labels_a_class` and `values`: tap to `mean`, `std`, `best` (in %) and `scores`;
         - `paper`: the papers' rows of the same protocol and data: `table`, `source`, `method`,
@@ -111,16 +111,20 @@ def results(cards):
         - `elsewhere`: as `paper`, of the same protocol on other data or of other quantities: not
           comparable;
         - `note`: how the data differ from the papers', or None;
-        - `notes`: what is to be known of the papers' rows.
+        - `notes`: the papers' sources, and what is to be known of their rows.
     """
     groups = {}
     for card in cards:
         for metric in card.get("metrics") or ():
             settings = metric.get("settings") or {}
-            key = metric["protocol"], settings.get("test") or "data not recorded"
+            key = (metric["protocol"], settings.get("test") or "data not recorded",
+                   metric.get("metric", "accuracy"))
             group = groups.setdefault(key, {"tasks": [], "rows": []})
             group["tasks"].append(card["task"]["name"])
-            row = {"model": title(card), "weights": settings.get("weights_from", "this entry"),
+            weights = settings.get("weights_from", "this entry")
+            if weights == card["name"] or os.sep in weights:  # what `probe MODEL` was called with
+                weights = "this entry"
+            row = {"model": title(card), "weights": weights,
                    "seeds": len(next(iter(metric["taps"].values()), {}).get("last", ())),
                    "epochs": settings.get("epochs"),
                    "labels_a_class": settings.get("labels_a_class"),
@@ -131,7 +135,7 @@ def results(cards):
             if row not in group["rows"]:
                 group["rows"].append(row)
     out = []
-    for (protocol, test), group in groups.items():
+    for (protocol, test, measure), group in groups.items():
         data, note = STAND_INS.get(test.rpartition("/")[0] or test, (test.rpartition("/")[0], None))
         ours = {*group["tasks"], "random", "classification"}
         printed = [row for row in reference.beside(protocol) if row.ours in ours]
@@ -143,12 +147,19 @@ def results(cards):
             split["paper" if beside else "elsewhere"].append({
                 "table": row.table, "source": row.source, "title": row.title, "data": row.data,
                 "method": row.method, "unit": row.unit, "values": values})
+            notes[f"{row.table}: {row.title}. {row.source}."] = None
             if row.note:
                 notes[f"{row.table}, {row.method}: {row.note}"] = None
             notes.update(dict.fromkeys(f"{row.table}: {one}" for one in row.notes))
-        out.append({"protocol": protocol, "data": test, "taps": [*taps], "rows": group["rows"],
-                    **split, "note": note, "notes": [*notes]})
+        out.append({"protocol": protocol, "data": test, "metric": measure, "taps": [*taps],
+                    "rows": group["rows"], **split, "note": note, "notes": [*notes]})
     return out
+
+
+def heading(group):
+    """What a table of results is called."""
+    metric = "" if group["metric"] == "accuracy" else f", {group['metric']}"
+    return f"{group['protocol']} on {group['data']}{metric}"
 
 
 def number(value):

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from keras_pretext.evaluation.report import charts
-from keras_pretext.evaluation.report.facts import about, number, title
+from keras_pretext.evaluation.report.facts import about, heading, number, title
 from keras_pretext.evaluation.report.scoreboard import columns
 
 # nothing but what is in the page may be loaded, and no script runs
@@ -27,11 +27,12 @@ nav a { margin-right: 1rem; }
 table { border-collapse: collapse; font-size: .9rem; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: right;
   white-space: nowrap; vertical-align: top; }
-th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 8rem; }
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 11rem; }
 thead th { border-bottom: 2px solid #999; } tr.paper td { color: #666; background: #f7f7f5; }
 dl { display: grid; grid-template-columns: 8rem 1fr; gap: .15rem .8rem; font-size: .92rem; }
 dt { color: #666; } dd { margin: 0; min-width: 0; }
-@media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dt { margin-top: .4rem; } }
+@media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dt { margin-top: .4rem; }
+  th, td { padding: .25rem .4rem; } th:first-child, td:first-child { min-width: 7rem; } }
 .row { display: flex; flex-wrap: wrap; gap: .5rem; margin: .5rem 0 .9rem; }
 figure { margin: 0; width: 6.2rem; } figure.large { width: 100%; max-width: 30rem; }
 figure img { display: block; width: 100%; image-rendering: pixelated; }
@@ -78,31 +79,32 @@ def _measured(groups):
     if not groups:
         return [*out, "<p>No probe of the features was recorded; <code>keras-pretext probe MODEL "
                       "--json FILE</code> and <code>--metrics FILE</code> add one.</p>"]
-    out += ["<p>Accuracy in % of the last epoch, mean and standard deviation over the classifier's "
-            "seeds. A table holds one protocol on one data set; numbers of two tables are not "
-            "comparable. Rows of the papers are grey.</p>"]
+    out += ["<p>Accuracy, unless said, in % of the last epoch: mean and standard deviation over "
+            "the classifier's seeds. A table holds one protocol on one data set; numbers of two "
+            "tables are not comparable. Rows of the papers are grey.</p>"]
     for group in groups:
         taps = columns(group)
-        out += [f"<h3>{_e(group['protocol'])} on {_e(group['data'])}</h3>", '<div class="wide">',
-                "<table><thead><tr><th>model, weights</th><th>epochs</th><th>seeds</th>",
-                *(f"<th>{_e(tap)}</th>" for tap in taps), "</tr></thead><tbody>"]
+        out += [f"<h3>{_e(heading(group))}</h3>", '<div class="wide">',
+                "<table><thead><tr><th>model, weights</th>",
+                *(f"<th>{_e(tap)}</th>" for tap in taps),
+                "<th>epochs</th><th>seeds</th></tr></thead><tbody>"]
         for row in group["rows"]:
             few = row["labels_a_class"]
             who = f"{row['model']}, {row['weights']}" + (f", {few} labels a class" if few else "")
             cells = ["" if tap not in row["values"] else
                      f"{row['values'][tap]['mean']:.2f} ± {row['values'][tap]['std']:.2f}"
                      for tap in taps]
-            out.append(_row([who, row["epochs"] or "", row["seeds"] or "", *cells]))
+            out.append(_row([who, *cells, row["epochs"] or "", row["seeds"] or ""]))
         for row in group["paper"]:
             cells = [number(row["values"][tap]) if tap in row["values"] else "" for tap in taps]
-            out.append(_row([f"{row['method']} ({row['source']})", "", "", *cells], "paper"))
+            out.append(_row([f"{row['method']}, {row['table']}", *cells, "", ""], "paper"))
         out.append("</tbody></table></div>")
         if group["note"]:
             out.append(f'<p class="note">{_e(group["note"])}.</p>')
         for row in group["elsewhere"]:
             values = ", ".join(f"{column} {number(v)}" for column, v in row["values"].items())
-            out.append(f'<p class="note">Not comparable, {_e(row["data"])}: {_e(row["method"])} '
-                       f'({_e(row["source"])}), {_e(row["unit"])}: {_e(values)}.</p>')
+            out.append(f'<p class="note">Not comparable, {_e(row["data"])}: {_e(row["method"])}, '
+                       f'{row["table"]}, {_e(row["unit"])}: {_e(values)}.</p>')
         out += [f'<p class="note">{_e(note)}</p>' for note in group["notes"]]
     return out
 
@@ -139,19 +141,19 @@ def _model(card):
 
 def _looks(card, figures):
     out = []
-    for heading, text, rows, marks in figures:
-        out += [f"<h3>{_e(heading)}</h3>", f"<p>{_e(text)}</p>"]
+    for name, text, rows, marks in figures:
+        out += [f"<h3>{_e(name)}</h3>", f"<p>{_e(text)}</p>"]
         for r, row in enumerate(rows):
             out.append('<div class="row">')
             for c, (caption, picture) in enumerate(row):
                 mark = {True: "right", False: "wrong", None: ""}[marks[r][c] if marks else None]
                 large = len(row) == 1 and len(rows) == 1
-                alt = caption or heading
+                alt = caption or name
                 out.append(f'<figure{" class=large" if large else ""}>'
                            f'<img src="{data_uri(picture, large)}" alt="{_e(alt)}">'
                            f'<figcaption class="{mark}">{_e(caption)}</figcaption></figure>')
             out.append("</div>")
-        if heading == "Attention maps" and card.get("equivariance"):
+        if name == "Attention maps" and card.get("equivariance"):
             out += ["<p>How far the maps turn with the picture (correlation; 1 is perfect), and "
                     "what it is when they are not turned back:</p>", '<div class="wide">',
                     "<table><thead><tr><th>tap</th><th>p</th><th>turned back</th>"
@@ -159,14 +161,14 @@ def _looks(card, figures):
                     *(_row([tap, f"{v['power']:g}", f"{v['turned_back']:.3f}",
                             f"{v['as_they_are']:.3f}"])
                       for tap, v in card["equivariance"].items()), "</tbody></table></div>"]
-    for field, heading, text in (
+    for field, name, text in (
             ("pretext_confusion", "Pretext answers", "Rows are true, columns said."),
             ("knn_confusion", "Labels by the nearest pictures",
              "Every picture's label by a vote of the 20 nearest others, by cosine; rows are true, "
              "columns said. For looking: it is none of the protocols.")):
         found = card.get(field)
         if found:
-            out += [f"<h3>{heading}</h3>", f"<p>{text} {found['accuracy']:.1%} right, of "
+            out += [f"<h3>{name}</h3>", f"<p>{text} {found['accuracy']:.1%} right, of "
                     f"{found['pictures']} pictures.</p>",
                     charts.matrix(found["matrix"], found["classes"])]
     out += [f'<p class="note">Left out: {_e(why)}</p>' for why in card.get("left_out") or ()]

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from keras_pretext.evaluation.report.facts import number, results, title
+from keras_pretext.evaluation.report.facts import heading, number, results, title
 
 HEAD = """# Scoreboard
 
@@ -10,8 +10,9 @@ Every measured number of every published model, beside what the papers print. Ma
 `keras-pretext scoreboard --out docs/scoreboard.md`; a test checks that it is current.
 
 - A table holds one protocol on one data set; numbers of two tables are not comparable.
-- Ours: accuracy in % of the last epoch, mean ± standard deviation over the classifier's seeds, of
-  one pretrained network. What the cards' pretraining costs is a small part of the papers'.
+- Ours: accuracy, unless said, in % of the last epoch, mean ± standard deviation over the
+  classifier's seeds, of one pretrained network. What the cards' pretraining costs is a small part
+  of the papers'.
 - "R1" and so on are the [tables of the papers](report.md) that the package holds as data.
 """
 
@@ -49,7 +50,7 @@ def scoreboard(names=None, root=None):
                  _percent(pretext.get("test_accuracy")), _percent(pretext.get("chance_accuracy"))]
         lines.append("| " + " | ".join(cells) + " |")
     for group in results(cards):
-        lines += ["", f"## {group['protocol']} on {group['data']}", "", *table(group)]
+        lines += ["", f"## {heading(group)}", "", *table(group)]
         if group["note"]:
             lines += ["", f"{group['data'].rpartition('/')[0]}: {group['note']}."]
         if group["elsewhere"]:
