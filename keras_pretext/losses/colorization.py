@@ -14,8 +14,8 @@ def sparse_crossentropy(logits, indices, shares):
     """Cross-entropy of targets of which only a few entries are not zero.
 
     logsumexp(logits) - sum(shares * logits[indices]). Neither it nor its gradient makes a target
-    as wide as the logits: the gradient is the softmax, from which the shares are taken in place,
-    and it waits for the value, so that one array as wide as the logits stands beside them.
+    as wide as the logits: the gradient is the softmax, from which the shares are taken. (Without
+    XLA, TensorFlow's scatter copies the softmax once.)
 
     Args:
         logits: float `(..., ways)`.

@@ -203,7 +203,7 @@ class Colorization(Task):
             nearest = ops.take(bins, indices[..., 0], axis=0)
             mean = ops.sum(ops.take(bins, indices, axis=0) * shares[..., None], -2)
             row = [("picture", layer.mirrored(framed, own)), ("seen", ops.repeat(grey, 3, -1))]
-            for title, ab in (("nearest of 313 colours", nearest), ("mean of the nearest", mean)):
+            for title, ab in (("nearest of 313", nearest), (f"mean of {self.neighbours}", mean)):
                 ab = at_every(ops.where(codes[..., None] < 0, 0.0, ab), self.stride, 1,
                               self.image_size)
                 row.append((title, framings.to_uint8(

@@ -319,8 +319,7 @@ def test_preview_shows_what_is_seen_and_what_is_asked(rng):
     task = small()
     image = np.full((40, 50, 3), (200, 60, 40), "uint8")
     row, = task.preview([image], rng.random((1, task.num_draws), dtype=np.float32))
-    assert [title for title, _ in row] == ["picture", "seen", "nearest of 313 colours",
-                                           "mean of the nearest"]
+    assert [title for title, _ in row] == ["picture", "seen", "nearest of 313", "mean of 5"]
     assert all(x.shape == (24, 24, 3) and x.dtype == np.uint8 for _, x in row)
     assert (row[1][1] == row[1][1][..., :1]).all()
     for _, shown in row[2:]:
