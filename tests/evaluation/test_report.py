@@ -70,6 +70,22 @@ def test_a_table_holds_one_metric(card):
     assert len(groups[0]["rows"]) == 2 and len(groups[2]["rows"]) == 1
 
 
+def test_runs_that_differ_in_their_seed_have_a_mean_and_a_spread(card):
+    cards = []
+    for seed, score in ((0, 0.7), (3, 0.8), (5, 0.84)):
+        cards.append({**card, "name": f"run{seed}", "seed": seed,
+                      "recipe": {"name": f"run{seed}", "seed": seed, "epochs": 4},
+                      "metrics": [metric("p", "scenes/test", block2=[score - 0.01, score + 0.01]),
+                                  metric("p", "scenes/test", "random", block2=[0.5, 0.52])]})
+    cards.append({**cards[0], "name": "longer", "seed": 9, "recipe": {"epochs": 8}})
+    group, = facts.results(cards)
+    last = group["rows"][-1]
+    assert last["model"] == "3 runs (seeds 0, 3, 5)" and last["weights"] == "their mean"
+    assert last["values"]["block2"]["mean"] == pytest.approx(78)
+    assert last["values"]["block2"]["std"] == pytest.approx(np.std([70, 80, 84], ddof=1))
+    assert [row["model"] for row in group["rows"]].count("3 runs (seeds 0, 3, 5)") == 1
+
+
 def test_the_papers_rows_stand_beside_their_protocol_and_data(card):
     nonlinear, linear = facts.results([card])
     four, = [r for r in nonlinear["paper"] if r["method"] == "RotNet with 4 conv. blocks"]

@@ -89,3 +89,13 @@ def test_default_taps_are_those_with_a_map_to_look_at():
     assert spread_taps(deep, 112) == ["conv1", "pool2", "conv5"]  # pool5 is 2x2, fc6 1x1
     assert spread_taps(pixels(), 8) == ["pixels", "pooled"]
     assert spread_taps(pixels(), 6) == spread_taps(pixels(), 3) == ["pixels"]
+
+
+def test_a_trained_networks_attention_turns_with_the_picture():
+    from keras_pretext import zoo
+    from keras_pretext.data import scenes
+
+    images, _ = scenes.load("test")
+    model = zoo.load("rotnet_nin", taps="block1")
+    found = rotation_equivariance(model, images[:16], "block1")
+    assert found["turned_back"] > max(0.6, found["as_they_are"] + 0.2)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import statistics
 
 from keras_pretext.evaluation import reference
 
@@ -105,7 +106,8 @@ def results(cards):
 
         - `protocol`, `data` (the test split), `metric`, `taps` (columns);
         - `rows`: `model`, `weights` ("this entry", "random" ...), `seeds`, `epochs`,
-          `labels_a_class` and `values`: tap to `mean`, `std`, `best` (in %) and `scores`;
+          `labels_a_class` and `values`: tap to `mean`, `std`, `best` (in %) and `scores`; where
+          several runs differ in nothing but their seed, also a row of their mean and spread;
         - `paper`: the papers' rows of the same protocol and data: `table`, `source`, `method`,
           `data`, `values` (by our tap where there is one, else by their column) and `unit`;
         - `elsewhere`: as `paper`, of the same protocol on other data or of other quantities: not
@@ -113,7 +115,7 @@ def results(cards):
         - `note`: how the data differ from the papers', or None;
         - `notes`: the papers' sources, and what is to be known of their rows.
     """
-    groups = {}
+    groups, runs = {}, {}
     for card in cards:
         for metric in card.get("metrics") or ():
             settings = metric.get("settings") or {}
@@ -134,6 +136,12 @@ def results(cards):
                               for tap, v in metric["taps"].items()}}
             if row not in group["rows"]:
                 group["rows"].append(row)
+                if weights == "this entry" and _but_seed(card):
+                    same = key, _but_seed(card), str(row["epochs"]), row["labels_a_class"]
+                    runs.setdefault(same, {})[card["seed"]] = row
+    for (key, *_), seeds in runs.items():
+        if len(seeds) > 1:
+            groups[key]["rows"].append(_over_runs(seeds))
     out = []
     for (protocol, test, measure), group in groups.items():
         data, note = STAND_INS.get(test.rpartition("/")[0] or test, (test.rpartition("/")[0], None))
@@ -154,6 +162,29 @@ def results(cards):
         out.append({"protocol": protocol, "data": test, "metric": measure, "taps": [*taps],
                     "rows": group["rows"], **split, "note": note, "notes": [*notes]})
     return out
+
+
+def _but_seed(card):
+    """What tells runs apart that differ in more than their seed; None where it is not recorded."""
+    recipe = card.get("recipe")
+    if not recipe or card.get("seed") is None:
+        return None
+    return json.dumps({k: v for k, v in recipe.items() if k not in ("seed", "name")},
+                      sort_keys=True, default=str)
+
+
+def _over_runs(seeds):
+    """The row of several pretraining runs, from seed to row: mean and spread of the runs' means."""
+    rows = [*seeds.values()]
+    values = {}
+    for tap in rows[0]["values"]:
+        if all(tap in row["values"] for row in rows):
+            means, best = ([row["values"][tap][k] for row in rows] for k in ("mean", "best"))
+            values[tap] = {"mean": statistics.mean(means), "std": statistics.stdev(means),
+                           "best": statistics.mean(best), "scores": means}
+    named = ", ".join(map(str, sorted(seeds)))
+    return {**rows[0], "model": f"{len(rows)} runs (seeds {named})", "weights": "their mean",
+            "values": values}
 
 
 def heading(group):

@@ -67,11 +67,14 @@ def looks(model, source, pictures=4, near=6):
     backbone, left_out, figures = backbone_of(model), [], []
     shown = images[:pictures]
 
-    rows, marks = answers.answered(model.task, model, source, pictures, own_examples=False)
-    figures.append(("Puzzles and answers" if marks else "Puzzles",
-                    "What the pretext task asks of the first pictures" + (
-                        "; green titles are right answers, red ones wrong." if marks else "."),
-                    rows, marks))
+    try:
+        rows, marks = answers.answered(model.task, model, source, pictures, own_examples=False)
+        figures.append(("Puzzles and answers" if marks else "Puzzles",
+                        "What the pretext task asks of the first pictures" + (
+                            "; green titles are right answers, red ones wrong." if marks else "."),
+                        rows, marks))
+    except ValueError as error:  # a picture that the task's preview refuses
+        left_out.append(f"puzzles: {error}")
     try:
         filters = first_layer_filters(backbone)
         figures.append(("Filters", "Of the first convolution, each stretched by itself.",
