@@ -110,12 +110,13 @@ def test_other_tasks_rows_are_not_beside(card):
 
 
 def test_curves_are_read_thinned_and_keep_the_last_point(tmp_path):
-    rows = [{"step": k, "images": 10 * k, "loss": 1 / (k + 1), "health": "fine"}
+    rows = [{"step": k, "images": 10 * k, "loss": 1 / (k + 1), "health": "fine", "seconds": 1.5}
             for k in range(1000)]
-    rows += [{"step": 999, "test_accuracy": 0.7}]
+    rows += [{"step": 999, "test_accuracy": 0.7, "test_images": 2000}]
     text = "".join(json.dumps(row) + "\n" for row in rows) + '{"step": 1000, "lo'
     (tmp_path / "metrics.jsonl").write_text(text)
     found = facts.curves(tmp_path / "metrics.jsonl")
+    assert sorted(found) == ["loss", "test_accuracy"]
     assert found["test_accuracy"] == [(9990, 0.7)]
     assert len(found["loss"]) == 200 and found["loss"][-1] == (9990, 1 / 1000)
     assert facts.curves(tmp_path / "none.jsonl") is None

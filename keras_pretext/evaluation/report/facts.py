@@ -10,8 +10,10 @@ from keras_pretext.evaluation import reference
 # Data sets that stand in for those of the papers, and how they differ.
 STAND_INS = {"cifar10_jpeg": ("cifar10", "CIFAR-10 whose pictures were re-encoded as JPEG: near "
                                          "to CIFAR-10's numbers, not equal")}
-# what of a curve is drawn
-_POINTS = 200
+_POINTS = 200  # of a curve, at most
+# what a logged row holds besides losses, metrics and the task's figures
+_BOOKKEEPING = {"step", "epoch", "images", "seconds", "learning_rate", "images_per_second",
+                "model_images_per_second", "data_wait", "health", "test_images"}
 
 
 def card_of(name, metrics=()):
@@ -76,7 +78,8 @@ def _run_card(folder):
 def curves(path):
     """What `metrics.jsonl` logged: name to a list of (images seen, value); None without a file.
 
-    Names are `loss` and the metrics of training, and `test_...`; at most 200 points each.
+    Names are `loss`, the metrics of training and the task's figures, and `test_...`; at most 200
+    points each.
     """
     if not pathlib.Path(path).is_file():
         return None
@@ -87,10 +90,9 @@ def curves(path):
         except ValueError:  # the last line of a run that was killed
             continue
         images = row.get("images", images)
-        names = [k for k in row if k.startswith("test_") or k in ("loss", "accuracy")]
-        for name in names:
-            if isinstance(row[name], int | float):
-                found.setdefault(name, []).append((images, row[name]))
+        for name, value in row.items():
+            if name not in _BOOKKEEPING and isinstance(value, int | float):
+                found.setdefault(name, []).append((images, value))
     step = {name: -(-len(points) // _POINTS) for name, points in found.items()}
     return {name: points[::-1][::step[name]][::-1] for name, points in found.items()}
 
