@@ -1,5 +1,7 @@
 """Linear SVMs on the features of all layers (Dosovitskiy et al., 2014, section 4.1)."""
 
+import pathlib
+
 import numpy as np
 
 from keras_pretext.evaluation.features import backbone_of, features, size_for, weights_digest
@@ -58,6 +60,19 @@ def balanced_folds(labels, count, per_class, seed=0):
     return [np.sort(np.concatenate(fold)) for fold in folds]
 
 
+def read_folds(path):
+    """The folds of a text file, a line each. Raises ValueError where it is none."""
+    try:
+        lines = pathlib.Path(path).read_text().splitlines()
+        folds = [np.array(line.split(), np.int64) for line in lines if line.strip()]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"a file of folds has integers, one fold a line ({error}). "
+                         f"Received: {path}") from None
+    if not folds:
+        raise ValueError(f"this file holds no folds. Received: {path}")
+    return folds
+
+
 def _checked_folds(folds, labels):
     classes = set(np.unique(labels).tolist())
     checked = []
@@ -88,8 +103,8 @@ def exemplar_svm(model, train, test, taps=None, folds=10, per_class=None, draws=
     weights for the pyramid's levels are not known and left out.
 
     Args:
-        folds: a number of random class-balanced folds, or a list of index arrays (STL-10's
-            official ones).
+        folds: a number of random class-balanced folds, a list of index arrays, or a text file
+            with the indices of one fold a line, as STL-10's `fold_indices.txt` is.
         per_class: labels a class in a random fold; by default a `folds`-th of the rarest class.
         draws, costs: of C.
         seed: of the folds, the draws and liblinear.
@@ -108,6 +123,8 @@ def exemplar_svm(model, train, test, taps=None, folds=10, per_class=None, draws=
             raise ValueError(f"at least one fold. Received: {folds}")
         per_class = per_class or max(1, np.bincount(labels)[np.unique(labels)].min() // folds)
         folds = balanced_folds(labels, folds, per_class, seed)
+    elif isinstance(folds, str | pathlib.Path):
+        folds = read_folds(folds)
     folds = _checked_folds(folds, labels)
     linear_svc()  # is scikit-learn there?
     backbone = backbone_of(model)

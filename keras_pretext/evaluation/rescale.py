@@ -6,6 +6,8 @@ import numpy as np
 from keras_pretext.evaluation.features import backbone_of, first_pictures, size_for
 
 KINDS = ("random", "kmeans")
+BATCH = 16  # pictures at a time
+PATCHES = 20_000  # of a layer's input, for k-means
 
 
 def absorb_batch_norm(model):
@@ -93,7 +95,7 @@ def rescale(model, images, iterations=10, seed=0):
     Args:
         model: a backbone without batch normalisation (see `absorb_batch_norm`), a chain.
         images: uint8 `(n, size, size, 3)`; 160 in the released code.
-        iterations: at most; it ends when all ratios are within 1 % of the target.
+        iterations: at most; it ends when all ratios and the deviation are within 1 %.
 
     Returns:
         dict: `ratios` of the last measurement by layer, `output_std`, `iterations` done.
@@ -103,36 +105,38 @@ def rescale(model, images, iterations=10, seed=0):
     backbone = backbone_of(model)
     layers = convolutions(backbone)
     images = _checked_images(images)
-    last = list(backbone.taps)[-1]
     to_input = [keras.Model(backbone.input, layer.input) for layer in layers]
-    top = keras.Model(backbone.input, backbone.output[last])
-    noise = tf.random.stateless_normal(top(images[:1]).shape[1:], (seed, 1))
-    noise = tf.random.stateless_normal((len(images), *noise.shape), (seed, 2))
+    top = keras.Model(backbone.input, backbone.output[list(backbone.taps)[-1]])
 
     def measure():
-        with tf.GradientTape() as tape:
-            out = top(images, training=False)
-            loss = tf.reduce_sum(tf.cast(out, "float32") * noise)
-        gradients = tape.gradient(loss, [layer.kernel.value for layer in layers])
-        ratios = [np.sqrt(np.mean(np.square(g, dtype=np.float64))
-                          / np.mean(np.square(_kernel(layer)))) for g, layer in zip(
-                              (np.asarray(g) for g in gradients), layers, strict=True)]
-        if not all(np.isfinite(r) and r > 0 for r in ratios):
-            dead = [layer.name for layer, r in zip(layers, ratios, strict=True) if not r > 0]
+        total, answers = [0.0] * len(layers), []
+        for k, batch in enumerate(images):
+            with tf.GradientTape() as tape:
+                out = tf.cast(top(batch, training=False), "float32")
+                loss = tf.reduce_sum(out * tf.random.stateless_normal(out.shape, (seed, k)))
+            gradients = tape.gradient(loss, [layer.kernel.value for layer in layers])
+            total = [t + g.numpy().astype(np.float64)
+                     for t, g in zip(total, gradients, strict=True)]
+            answers.append(out.numpy().reshape(-1, out.shape[-1]))
+        ratios = [np.sqrt(np.mean(np.square(t)) / np.mean(np.square(_kernel(layer))))
+                  if _kernel(layer).any() else 0.0 for t, layer in zip(total, layers, strict=True)]
+        dead = [layer.name for layer, r in zip(layers, ratios, strict=True)
+                if not (np.isfinite(r) and r > 0)]
+        if dead:
             raise ValueError("these layers have no gradient, or weights that are all zero: they "
-                             f"cannot be rescaled. Received: {dead or backbone.name}")
-        deviation = np.mean(np.std(np.asarray(out, np.float64).reshape(-1, out.shape[-1]), 0))
-        return np.array(ratios), float(deviation)
+                             f"cannot be rescaled. Received: {dead}")
+        return np.array(ratios), float(np.concatenate(answers).std(0, np.float64).mean())
 
     def size_of_input(k):
-        return float(tf.reduce_mean(tf.abs(tf.cast(to_input[k](images, training=False),
-                                                   "float32"))))
+        return float(np.mean([np.abs(out).mean(dtype=np.float64)
+                              for out in _outputs(to_input[k], images)]))
 
     scales, done = [size_of_input(k) for k in range(len(layers))], 0
     while True:
         ratios, deviation = measure()
         target = np.exp(np.log(ratios).mean()) * deviation ** (1 / len(layers))
-        if done == iterations or np.abs(np.log(ratios / target)).max() < 0.01:
+        off = max(np.abs(np.log(ratios / target)).max(), abs(np.log(deviation)))
+        if done == iterations or off < 0.01:
             break
         for k, layer in enumerate(layers):
             now = size_of_input(k)
@@ -171,18 +175,26 @@ def initialize(model, images, kind="random", beta=0.1, seed=0):
         shape = tuple(layer.kernel.shape)
         kernel = rng.normal(size=shape)
         if kind == "kmeans":
-            seen = keras.Model(backbone.input, layer.input)(images, training=False)
-            kernel = _from_data(layer, keras.ops.convert_to_numpy(seen), kernel, rng)
+            seen = _outputs(keras.Model(backbone.input, layer.input), images)
+            kernel = _from_data(layer, seen, len(images), kernel, rng)
         layer.kernel.assign(kernel)
         if layer.bias is not None:
             layer.bias.assign(np.zeros(shape[-1]))
-        out = keras.ops.convert_to_numpy(keras.Model(backbone.input, layer.output)(
-            images, training=False)).reshape(-1, shape[-1]).astype(np.float64)
-        mean, std = out.mean(0), out.std(0)
+        moments, count = np.zeros((2, shape[-1])), 0
+        for out in _outputs(keras.Model(backbone.input, layer.output), images):
+            out = out.reshape(-1, shape[-1]).astype(np.float64)
+            moments, count = moments + [out.sum(0), (out * out).sum(0)], count + len(out)
+        mean = moments[0] / count
+        std = np.sqrt(np.maximum(moments[1] / count - mean * mean, 0.0))
         std = np.where(std > 1e-8, std, 1.0)
         layer.kernel.assign(kernel / std)
         if layer.bias is not None:
             layer.bias.assign(beta - mean / std)
+
+
+def _outputs(model, images):
+    """What a model answers to each batch, NumPy."""
+    return (keras.ops.convert_to_numpy(model(batch, training=False)) for batch in images)
 
 
 def rescaled(model, source, init=None, images=160, seed=0, image_size=None):
@@ -219,7 +231,7 @@ def _head(model):
     return [weight for weight in model.weights if id(weight) not in inside]
 
 
-def patches_of(layer, maps, limit=20_000, rng=None):
+def patches_of(layer, maps, limit=PATCHES, rng=None):
     """What a convolution multiplies its kernel with: `(rows, kernel height * width * channels)`.
 
     `limit` rows at most, chosen at random.
@@ -235,14 +247,18 @@ def patches_of(layer, maps, limit=20_000, rng=None):
     return rows.astype(np.float64)
 
 
-def _from_data(layer, maps, kernel, rng):
+def _from_data(layer, batches, count, kernel, rng):
     """A kernel of k-means centres for each group of channels; `kernel` where data are too few."""
     kernel, inputs, outputs = kernel.copy(), kernel.shape[2], kernel.shape[3] // layer.groups
-    for group in range(layer.groups):
-        rows = patches_of(layer, maps[..., group * inputs:(group + 1) * inputs], rng=rng)
+    rows = [[] for _ in range(layer.groups)]
+    for maps in batches:
+        for group, kept in enumerate(rows):
+            part = maps[..., group * inputs:(group + 1) * inputs]
+            kept.append(patches_of(layer, part, -(-PATCHES // count), rng))
+    for group, kept in enumerate(map(np.concatenate, rows)):
         columns = slice(group * outputs, (group + 1) * outputs)
-        if len(rows) >= outputs:
-            centres = kmeans_filters(rows, outputs, int(rng.integers(1 << 31)))
+        if len(kept) >= outputs:
+            centres = kmeans_filters(kept, outputs, int(rng.integers(1 << 31)))
             kernel[..., columns] = centres.T.reshape(kernel[..., columns].shape)
     return kernel
 
@@ -263,7 +279,7 @@ def kmeans_filters(patches, count, seed=0):
     shrink = np.where(values < 1e-6, 0.0, 1 / np.sqrt(np.maximum(values, 1e-6) + 1e-3))
     white = rows @ (vectors * shrink)
     white /= np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-12)
-    centres = MiniBatchKMeans(count, batch_size=10 * count, n_init=3, random_state=seed).fit(
+    centres = MiniBatchKMeans(count, batch_size=10 * count, n_init=1, random_state=seed).fit(
         white).cluster_centers_
     return centres @ (vectors * shrink).T
 
@@ -273,8 +289,9 @@ def _kernel(layer):
 
 
 def _checked_images(images):
+    """The pictures in batches."""
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] != 3 or len(images) < 2:
         raise ValueError("images are (n, height, width, 3), two or more. "
                          f"Received: {images.shape}")
-    return images
+    return [images[k:k + BATCH] for k in range(0, len(images), BATCH)]

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import threadpoolctl
 
 from keras_pretext import backbones
 from keras_pretext.backbones import AlexNet, NetworkInNetwork
@@ -18,6 +19,13 @@ from keras_pretext.layers.grouped_conv import GroupedConv2D
 
 def numpy(x):
     return keras.ops.convert_to_numpy(x)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Many threads for tiny k-means wait for each other on a busy machine."""
+    with threadpoolctl.threadpool_limits(1):
+        yield
 
 
 @pytest.fixture
@@ -71,7 +79,7 @@ def test_features_are_the_same_after_absorption(make, images, rng):
     backbone = lively(make(), rng)
     bare = absorb_batch_norm(backbone)
     assert not any(isinstance(x, keras.layers.BatchNormalization) for x in bare.layers)
-    ours, theirs = bare(images[:3]), backbone(images[:3])
+    ours, theirs = bare(images[:2]), backbone(images[:2])
     for tap in backbone.taps:
         a, b = numpy(ours[tap]), numpy(theirs[tap])
         assert b.std() > 0.05
@@ -92,7 +100,7 @@ def naive_ratios(layers, backbone, images, seed):
 
     last = list(backbone.taps)[-1]
     shape = backbone(images)[last].shape
-    noise = tf.random.stateless_normal(shape, (seed, 2))
+    noise = tf.random.stateless_normal(shape, (seed, 0))
     found = []
     for layer in layers:
         with tf.GradientTape() as tape:
@@ -117,8 +125,24 @@ def test_ratios_are_equal_the_output_has_deviation_one_and_the_function_is_kept(
     assert np.ptp(np.log(ratios)) < 0.02  # C_k: the same in all layers
     after = numpy(backbone(images)["high"])
     std = np.mean(after.reshape(-1, after.shape[-1]).std(0))
-    assert std == pytest.approx(1, abs=0.06) and found["output_std"] == pytest.approx(std, rel=1e-3)
+    assert std == pytest.approx(1, abs=0.011)
+    assert found["output_std"] == pytest.approx(std, rel=1e-3)
     np.testing.assert_allclose(after / after.std(), before / before.std(), atol=1e-3)
+
+
+def test_batches_of_pictures_add_up(images, monkeypatch):
+    """Three batches give the deviations that one gives."""
+    import sys
+
+    one, three = Chain(), Chain()
+    initialize(one, images, "random", seed=1)
+    monkeypatch.setattr(sys.modules["keras_pretext.evaluation.rescale"], "BATCH", 5)
+    initialize(three, images, "random", seed=1)
+    for a, b in zip(one.get_weights(), three.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+    found = rescale(three, images)
+    assert np.ptp(np.log(list(found["ratios"].values()))) < 0.03
+    assert found["output_std"] == pytest.approx(1, abs=0.011)
 
 
 def test_local_response_normalisation_is_scaled_through(images):

@@ -8,7 +8,7 @@ from sklearn.svm import LinearSVC
 
 from keras_pretext import evaluation
 from keras_pretext.data.arrays import ArraySource
-from keras_pretext.evaluation.exemplar_svm import balanced_folds, stacked
+from keras_pretext.evaluation.exemplar_svm import balanced_folds, read_folds, stacked
 from keras_pretext.evaluation.features import features
 from keras_pretext.evaluation.voc_svm import (
     COSTS,
@@ -99,6 +99,18 @@ def test_c_is_chosen_on_the_first_fold_against_the_rest(backbone, hard_train, ha
         x[rest], labels[rest]) for c in drawn]
     assert result.settings["cost"] == pytest.approx(drawn[int(np.argmax(scores))])
     assert len(set(scores)) > 1
+
+
+def test_folds_of_a_file_as_stl_10_has_them(tmp_path):
+    path = tmp_path / "fold_indices.txt"
+    path.write_text("3 1 2 \n5 4 0\n\n")
+    assert [fold.tolist() for fold in read_folds(path)] == [[3, 1, 2], [5, 4, 0]]
+    for text in ("", "1 x"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=f"folds.*Received: {path}"):
+            read_folds(path)
+    with pytest.raises(ValueError, match="one fold a line.*Received: .*nowhere"):
+        read_folds(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("options, message", [

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_pretext import evaluation
+from keras_pretext import data, evaluation
 from keras_pretext.backbones import AlexNet, NetworkInNetwork
 from keras_pretext.data.arrays import ArraySource
 from keras_pretext.evaluation.voc_classification import network, sigmoid_loss
@@ -111,3 +111,15 @@ def test_protocols_go_by_their_names():
     assert evaluation.protocol("voc_classification") is evaluation.voc_classification
     with pytest.raises(ValueError, match="Did you mean 'noroozi2016-nonlinear'"):
         evaluation.protocol("norozi2016-nonlinear")
+
+
+def test_end_to_end_on_the_raccoons_and_kangaroos(real_data):
+    """Pictures of all sizes, cropped while they are decoded; nothing is learnt in three steps."""
+    train, test = (data.open(real_data / "tfds" / "raccoon_kangaroo", split)
+                   for split in ("train", "test"))
+    seen = []
+    result = evaluation.voc_classification(
+        NetworkInNetwork(blocks=2), train, test, row="fc8", iterations=3, crops=1, image_size=32,
+        rescaled=False, dtype="float32", report=lambda *row: seen.append(row))
+    assert 0.2 < result.mean("fc8") < 1 and [k for k, _ in seen] == [3]
+    assert set(result.details["fc8"][0]["voc07"]["classes"]) == {"kangaroo", "raccoon"}
