@@ -41,12 +41,26 @@ def sparse_crossentropy(logits, indices, shares):
             row = ops.broadcast_to(row, ops.shape(place))
             place = ops.reshape(ops.stack([row, place], -1), (-1, 2))
             flat = ops.reshape(full, (-1, ways))
-            flat = ops.scatter_update(flat, place, taken, reduction="add")
-            return ops.reshape(flat, ops.shape(logits))
+            return ops.reshape(_added(flat, place, taken), ops.shape(logits))
 
         return total - ops.sum(shares * chosen, axis=-1), gradient
 
     return cost(ops.cast(logits, "float32"))
+
+
+def _added(array, places, values):
+    """An array that nothing else needs, with values added at places.
+
+    TensorFlow's usual scatter copies the array; its other one does not, but XLA lacks it (and
+    needs no copy).
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+        from tensorflow.python.ops import control_flow_util
+
+        if not control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
+            return tf.raw_ops.ScatterNdNonAliasingAdd(input=array, indices=places, updates=values)
+    return ops.scatter_update(array, places, values, reduction="add")
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
