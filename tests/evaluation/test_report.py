@@ -95,6 +95,10 @@ def test_the_papers_rows_stand_beside_their_protocol_and_data(card):
     assert linear["paper"] == [] and {r["data"] for r in linear["elsewhere"]} == {
         "imagenet2012", "places205"}
     assert all(r["data"] == "cifar10" for r in nonlinear["paper"])
+    card["metrics"] = [metric("gidaris2018-linear", "tiny_imagenet_part/test", conv3=[0.1, 0.1])]
+    small, = facts.results([card])  # the same tap, but not the same pictures
+    assert small["paper"] == [] and small["note"] is None
+    assert [r["values"]["conv3"] for r in small["elsewhere"]] == [38.7, 35.1]
 
 
 def test_a_probe_of_this_model_is_of_this_entry_whatever_it_was_called(card):

@@ -31,8 +31,6 @@ th:first-child, td:first-child { text-align: left; white-space: normal; min-widt
 thead th { border-bottom: 2px solid #999; } tr.paper td { color: #666; background: #f7f7f5; }
 dl { display: grid; grid-template-columns: 8rem 1fr; gap: .15rem .8rem; font-size: .92rem; }
 dt { color: #666; } dd { margin: 0; min-width: 0; }
-@media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dt { margin-top: .4rem; }
-  th, td { padding: .25rem .4rem; } th:first-child, td:first-child { min-width: 7rem; } }
 .row { display: flex; flex-wrap: wrap; gap: .5rem; margin: .5rem 0 .9rem; }
 figure { margin: 0; width: 6.2rem; } figure.large { width: 100%; max-width: 30rem; }
 figure img { display: block; width: 100%; image-rendering: pixelated; }
@@ -41,6 +39,10 @@ figcaption { font-size: .75rem; line-height: 1.25; margin-top: .15rem; color: #4
 .right { color: #00783c; font-weight: 600; } .wrong { color: #be1e1e; font-weight: 600; }
 svg { display: block; width: 100%; max-width: 36rem; height: auto; margin: .5rem 0; }
 svg text { font: 12px system-ui, sans-serif; fill: #444; } svg .grid { stroke: #e4e4e4; }
+@media (max-width: 30rem) {
+  dl { grid-template-columns: 1fr; } dt { margin-top: .4rem; } figure { width: 4.8rem; }
+  th, td { padding: .25rem .4rem; } th:first-child, td:first-child { min-width: 7rem; }
+}
 """
 
 
