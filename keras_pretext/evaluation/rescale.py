@@ -105,7 +105,7 @@ def rescale(model, images, iterations=10, seed=0):
     backbone = backbone_of(model)
     layers = convolutions(backbone)
     images = _checked_images(images)
-    to_input = [keras.Model(backbone.input, layer.input) for layer in layers]
+    parts = _parts(backbone, layers)
     top = keras.Model(backbone.input, backbone.output[list(backbone.taps)[-1]])
 
     def measure():
@@ -127,19 +127,21 @@ def rescale(model, images, iterations=10, seed=0):
                              f"cannot be rescaled. Received: {dead}")
         return np.array(ratios), float(np.concatenate(answers).std(0, np.float64).mean())
 
-    def size_of_input(k):
-        return float(np.mean([np.abs(out).mean(dtype=np.float64)
-                              for out in _outputs(to_input[k], images)]))
-
-    scales, done = [size_of_input(k) for k in range(len(layers))], 0
+    scales, done = [], 0
+    maps = images
+    for part in parts:
+        maps = _outputs(part, maps)
+        scales.append(_size(maps))
     while True:
         ratios, deviation = measure()
         target = np.exp(np.log(ratios).mean()) * deviation ** (1 / len(layers))
         off = max(np.abs(np.log(ratios / target)).max(), abs(np.log(deviation)))
         if done == iterations or off < 0.01:
             break
+        maps = images
         for k, layer in enumerate(layers):
-            now = size_of_input(k)
+            maps = _outputs(parts[k], maps)
+            now = _size(maps)
             factor = np.sqrt(ratios[k] / target)
             layer.kernel.assign(layer.kernel * factor)
             if layer.bias is not None:
@@ -170,19 +172,20 @@ def initialize(model, images, kind="random", beta=0.1, seed=0):
         raise ValueError(f"kind is one of {', '.join(KINDS)}. Received: {kind!r}")
     backbone = backbone_of(model)
     layers, images = convolutions(backbone), _checked_images(images)
-    rng = np.random.default_rng(seed)
-    for layer in layers:
+    rng, maps = np.random.default_rng(seed), images
+    for layer, part in zip(layers, _parts(backbone, layers), strict=True):
+        maps = _outputs(part, maps)
         shape = tuple(layer.kernel.shape)
         kernel = rng.normal(size=shape)
         if kind == "kmeans":
-            seen = _outputs(keras.Model(backbone.input, layer.input), images)
-            kernel = _from_data(layer, seen, len(images), kernel, rng)
+            kernel = _from_data(layer, maps, kernel, rng)
         layer.kernel.assign(kernel)
         if layer.bias is not None:
             layer.bias.assign(np.zeros(shape[-1]))
         moments, count = np.zeros((2, shape[-1])), 0
-        for out in _outputs(keras.Model(backbone.input, layer.output), images):
-            out = out.reshape(-1, shape[-1]).astype(np.float64)
+        for batch in maps:
+            out = keras.ops.convert_to_numpy(layer(batch)).reshape(-1, shape[-1])
+            out = out.astype(np.float64)
             moments, count = moments + [out.sum(0), (out * out).sum(0)], count + len(out)
         mean = moments[0] / count
         std = np.sqrt(np.maximum(moments[1] / count - mean * mean, 0.0))
@@ -192,9 +195,21 @@ def initialize(model, images, kind="random", beta=0.1, seed=0):
             layer.bias.assign(beta - mean / std)
 
 
-def _outputs(model, images):
-    """What a model answers to each batch, NumPy."""
-    return (keras.ops.convert_to_numpy(model(batch, training=False)) for batch in images)
+def _parts(backbone, layers):
+    """Models from the pictures to the first layer's input, from there to the second's ..."""
+    parts = [keras.Model(backbone.input, layers[0].input)]
+    return parts + [keras.Model(a.input, b.input)
+                    for a, b in zip(layers, layers[1:], strict=False)]
+
+
+def _outputs(model, batches):
+    """What a model answers to each batch."""
+    return [model(batch, training=False) for batch in batches]
+
+
+def _size(maps):
+    return float(np.mean([np.abs(keras.ops.convert_to_numpy(x)).mean(dtype=np.float64)
+                          for x in maps]))
 
 
 def rescaled(model, source, init=None, images=160, seed=0, image_size=None):
@@ -247,14 +262,14 @@ def patches_of(layer, maps, limit=PATCHES, rng=None):
     return rows.astype(np.float64)
 
 
-def _from_data(layer, batches, count, kernel, rng):
+def _from_data(layer, batches, kernel, rng):
     """A kernel of k-means centres for each group of channels; `kernel` where data are too few."""
     kernel, inputs, outputs = kernel.copy(), kernel.shape[2], kernel.shape[3] // layer.groups
     rows = [[] for _ in range(layer.groups)]
     for maps in batches:
         for group, kept in enumerate(rows):
             part = maps[..., group * inputs:(group + 1) * inputs]
-            kept.append(patches_of(layer, part, -(-PATCHES // count), rng))
+            kept.append(patches_of(layer, part, -(-PATCHES // len(batches)), rng))
     for group, kept in enumerate(map(np.concatenate, rows)):
         columns = slice(group * outputs, (group + 1) * outputs)
         if len(kept) >= outputs:
