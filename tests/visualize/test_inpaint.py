@@ -48,7 +48,8 @@ def test_what_is_painted_lies_where_it_belongs(region, box):
     painted = inpaint(model, damaged, box)
     assert painted.dtype == np.uint8 and painted.shape == picture.shape
     np.testing.assert_array_equal(painted[~hole], picture[~hole])
-    assert abs(painted[hole].astype(int) - picture[hole]).max() <= 2
+    away = painted[hole].astype(int) - picture[hole]
+    assert abs(away).max() <= 2 and abs(away.mean(0)).max() < 0.6  # a pixel aside is 1
     np.testing.assert_array_equal(inpaint(model, damaged, mask=hole), painted)
 
 
