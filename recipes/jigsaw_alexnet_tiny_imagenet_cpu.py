@@ -1,8 +1,9 @@
 """Jigsaw puzzles with tiles of 32 pixels, part of Tiny-ImageNet, two CPU cores.
 
 Paper: 53.2 % mAP on VOC 2007 detection at full size (Noroozi and Favaro, 2016).
-Ours: no published run yet. Tiles of 32 in cells of 38 (the paper's 64 in 75, halved) of pictures
-enlarged to 128 pixels; 100 permutations, fully connected layers of 512 and 1024 units.
+Ours: after 1.5 epochs 28.6 % of the 100 permutations (chance 1 %); linear probe of conv3 (202
+classes, 3 epochs, 3 seeds) 3.84 %, random weights 3.14 %. Tiles of 32 in cells of 38 (the paper's
+64 in 75, halved) of pictures enlarged to 128 pixels; fully connected layers of 512 and 1024 units.
 Cost: about an hour on two CPU cores.
 Command: keras-pretext pretrain recipes/jigsaw_alexnet_tiny_imagenet_cpu.py
 """
