@@ -21,7 +21,7 @@ demo: $(VENV)/.demo
 	$(BIN)/keras-pretext demo --out runs/demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-all: $(VENV)/.test
 	$(BIN)/python -m pytest
