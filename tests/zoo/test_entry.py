@@ -128,7 +128,8 @@ def test_publish_names_the_next_version_and_never_overwrites(entry, model):
 
 
 def test_a_loaded_entry_published_again_has_the_same_weights(entry, tmp_path):
-    again = zoo.publish(entries.pretext_model("tiny_rotnet"), "again", root=tmp_path, saved_model=False)
+    model = entries.pretext_model("tiny_rotnet")
+    again = zoo.publish(model, "again", root=tmp_path, saved_model=False)
     first, second = (weights.read_arrays(f / "weights.npz") for f in (entry, again))
     for (_, a), (_, b) in zip(sorted(first.items()), sorted(second.items()), strict=True):
         np.testing.assert_array_equal(a, b)
