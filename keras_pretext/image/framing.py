@@ -110,6 +110,19 @@ def get(framing):
     return registry.get(config.pop("kind"))(**config)
 
 
+def of_size(framing, size):
+    """As `get`; raises ValueError where pictures would not have the task's `image_size`."""
+    framing = get(framing)
+    if framing.size != size:
+        raise ValueError(f"the framing's size is the image_size, {size}. Received: {framing.size}")
+    return framing
+
+
+def crops(size):
+    """What most tasks take by default: padded crops up to 64 pixels, resized ones above."""
+    return PadCrop(size) if size <= 64 else RandomResizedCrop(size)
+
+
 def serialize(framing):
     """The config that `get` takes."""
     kind = next(n for n in registry.names() if registry.get(n) is type(framing))

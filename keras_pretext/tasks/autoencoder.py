@@ -6,29 +6,18 @@ from keras import layers, ops
 
 from keras_pretext.image import framing as framings
 from keras_pretext.losses import reconstruction
-from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
+from keras_pretext.tasks.base import FlipLayer, PretextModel, Task, registry
 from keras_pretext.tasks.decoders import decode
 from keras_pretext.tasks.inpainting import constant_loss, failure
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
-class AutoencoderLayer(PretextLayer):
+class AutoencoderLayer(FlipLayer):
     """A framed picture, mirrored by the last draw, and the same picture: uint8."""
 
-    def __init__(self, flip, framing, **kwargs):
-        framing = framings.get(framing)
-        super().__init__(framing, framing.num_draws + 1, **kwargs)
-        self.flip = flip
-
     def puzzle(self, images, draws):
-        if self.flip:
-            mirrored = draws[:, 0] < 0.5
-            images = ops.where(mirrored[:, None, None, None], ops.flip(images, 2), images)
+        images = self.mirrored(images, draws)
         return images, images
-
-    def get_config(self):
-        return {**super().get_config(), "flip": self.flip,
-                "framing": framings.serialize(self.framing)}
 
 
 @registry.register("autoencoder")
@@ -57,11 +46,8 @@ class Autoencoder(Task):
         if image_size < 16 or (bottleneck is not None and bottleneck < 1):
             raise ValueError("image_size is at least 16, the bottleneck at least 1 or None. "
                              f"Received: image_size={image_size}, bottleneck={bottleneck}")
-        self.framing = framings.get(
-            framing or framings.ResizeCrop(image_size, round(image_size * 9 / 8)))
-        if self.framing.size != image_size:
-            raise ValueError(f"the framing's size is the image_size, {image_size}. "
-                             f"Received: {self.framing.size}")
+        self.framing = framings.of_size(
+            framing or framings.ResizeCrop(image_size, round(image_size * 9 / 8)), image_size)
         self.bottleneck, self.image_size, self.flip = bottleneck, image_size, flip
         self.constant_loss, self.tap = constant_loss, tap
         self.num_draws = self.framing.num_draws + 1

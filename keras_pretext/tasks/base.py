@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_pretext.image import framing as framings
+from keras_pretext.image.geometry import mirror, select
 from keras_pretext.registry import Registry
 
 registry = Registry("task")
@@ -63,6 +64,30 @@ class PretextLayer(keras.layers.Layer):
             raise ValueError(f"{self.name} needs {self.num_draws} draws an image. "
                              f"Received: {draws.shape[-1]}")
         return self.framed(self.framing(images, draws[..., :self.framing.num_draws]), draws)
+
+
+class FlipLayer(PretextLayer):
+    """A PretextLayer that may mirror half of its pictures first, by the framing's next draw.
+
+    Subclasses write `puzzle`, and begin it with `mirrored`.
+
+    Args:
+        flip: mirror half of the pictures.
+        puzzle_draws: that the puzzle takes besides, after the one for the mirror.
+    """
+
+    def __init__(self, flip, framing, puzzle_draws=0, **kwargs):
+        framing = framings.get(framing)
+        super().__init__(framing, framing.num_draws + 1 + puzzle_draws, **kwargs)
+        self.flip = flip
+
+    def mirrored(self, images, draws):
+        """Framed pictures, and the draws of `puzzle`."""
+        return select(draws[:, 0] < 0.5, mirror(images), images) if self.flip else images
+
+    def get_config(self):
+        return {**super().get_config(), "flip": self.flip,
+                "framing": framings.serialize(self.framing)}
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")

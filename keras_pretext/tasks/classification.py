@@ -7,29 +7,18 @@ import keras
 from keras import layers, ops
 
 from keras_pretext.image import framing as framings
-from keras_pretext.image.geometry import mirror, select
-from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
+from keras_pretext.tasks.base import FlipLayer, PretextModel, Task, registry
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
-class ClassificationLayer(PretextLayer):
+class ClassificationLayer(FlipLayer):
     """Crops and flips; the pipeline adds the source's labels (`uses_labels`)."""
 
     uses_labels = True
 
-    def __init__(self, flip, framing, **kwargs):
-        framing = framings.get(framing)
-        super().__init__(framing, framing.num_draws + 1, **kwargs)
-        self.flip = flip
-
     def puzzle(self, images, draws):
-        if self.flip:
-            images = select(draws[:, 0] < 0.5, mirror(images), images)
+        images = self.mirrored(images, draws)
         return images, ops.zeros((ops.shape(images)[0],), "int32")
-
-    def get_config(self):
-        return {**super().get_config(), "flip": self.flip,
-                "framing": framings.serialize(self.framing)}
 
 
 @registry.register("classification")
@@ -47,10 +36,7 @@ class Classification(Task):
     def __init__(self, num_classes, image_size=32, framing=None, flip=True, tap=None):
         if num_classes < 2:
             raise ValueError(f"num_classes is at least 2. Received: {num_classes!r}")
-        if framing is None:
-            framing = (framings.PadCrop(image_size) if image_size <= 64
-                       else framings.RandomResizedCrop(image_size))
-        self.framing = framings.get(framing)
+        self.framing = framings.get(framings.crops(image_size) if framing is None else framing)
         self.num_classes, self.image_size = num_classes, image_size
         self.flip, self.tap = flip, tap
         self.num_draws = self.framing.num_draws + 1

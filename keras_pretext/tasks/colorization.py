@@ -16,14 +16,14 @@ from keras_pretext.losses.colorization import (
 )
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks import color_prior
-from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
+from keras_pretext.tasks.base import FlipLayer, PretextModel, Task, registry
 
 TARGETS = ("classes", "ab")
 _LOOK = 500  # pictures in which some colour is looked for where the prior is given
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
-class ColorizationLayer(PretextLayer):
+class ColorizationLayer(FlipLayer):
     """A grey picture, and the colours that it had.
 
     Inputs are uint8 `(size, size, 1)`: greys of the lightness of the picture's colours.
@@ -34,14 +34,8 @@ class ColorizationLayer(PretextLayer):
     """
 
     def __init__(self, stride, flip, framing, **kwargs):
-        framing = framings.get(framing)
-        super().__init__(framing, framing.num_draws + 1, **kwargs)
-        self.stride, self.flip = stride, flip
-
-    def mirrored(self, images, draws):
-        if not self.flip:
-            return images
-        return ops.where((draws[:, 0] < 0.5)[:, None, None, None], ops.flip(images, 2), images)
+        super().__init__(flip, framing, **kwargs)
+        self.stride = stride
 
     def colors(self, images):
         """Colour codes, int32 `(B, h, w)`, -1 in pictures without colour."""
@@ -54,8 +48,7 @@ class ColorizationLayer(PretextLayer):
         return grey_of_lightness(images), self.colors(images)
 
     def get_config(self):
-        return {**super().get_config(), "stride": self.stride, "flip": self.flip,
-                "framing": framings.serialize(self.framing)}
+        return {**super().get_config(), "stride": self.stride}
 
 
 @registry.register("colorization")
@@ -109,10 +102,7 @@ class Colorization(Task):
             raise ValueError(f"temperature is 0 or positive. Received: {temperature!r}")
         if framing is None:
             framing = framings.ResizeCrop(image_size, round(image_size * 8 / 7))
-        self.framing = framings.get(framing)
-        if self.framing.size != image_size:
-            raise ValueError(f"the framing's size is the image_size, {image_size}. "
-                             f"Received: {self.framing.size}")
+        self.framing = framings.of_size(framing, image_size)
         self.counts = None if _of_data(prior) else color_prior.resolve(prior)
         self.image_size, self.stride, self.target, self.mix = image_size, stride, target, mix
         self.neighbours, self.temperature = neighbours, temperature

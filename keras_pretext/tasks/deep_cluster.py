@@ -11,7 +11,7 @@ from keras_pretext.image import framing as framings
 from keras_pretext.layers.sobel import Sobel
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks import clustering
-from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
+from keras_pretext.tasks.base import FlipLayer, PretextModel, Task, registry
 
 _LOGITS = "cluster_logits"
 _KMEANS, _SAMPLE, _LOGIT_WEIGHTS = (kind << 40 for kind in (4, 5, 6))  # streams of numbers
@@ -22,27 +22,16 @@ def _generator(seed, kind, epoch):
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
-class DeepClusterLayer(PretextLayer):
+class DeepClusterLayer(FlipLayer):
     """Crops and flips. Clusters belong to examples, not to pictures: the layer gives zeros in
     their place, int32, and asks the pipeline for the index (`uses_index`).
     """
 
     uses_index = True
 
-    def __init__(self, flip, framing, **kwargs):
-        framing = framings.get(framing)
-        super().__init__(framing, framing.num_draws + 1, **kwargs)
-        self.flip = flip
-
     def puzzle(self, images, draws):
-        if self.flip:
-            mirrored = draws[:, 0] < 0.5
-            images = ops.where(mirrored[:, None, None, None], ops.flip(images, 2), images)
+        images = self.mirrored(images, draws)
         return images, ops.zeros((ops.shape(images)[0],), "int32")
-
-    def get_config(self):
-        return {**super().get_config(), "flip": self.flip,
-                "framing": framings.serialize(self.framing)}
 
 
 @registry.register("deep_cluster")
@@ -88,13 +77,8 @@ class DeepCluster(Task):
                              f"Received: clusters={clusters}, pca={pca}")
         if kmeans is not None and kmeans not in clustering.ENGINES:
             raise ValueError(unknown_name("kmeans", kmeans, clustering.ENGINES))
-        if framing is None:
-            framing = (framings.PadCrop(image_size) if image_size <= 64
-                       else framings.RandomResizedCrop(image_size))
-        self.framing = framings.get(framing)
-        if self.framing.size != image_size:
-            raise ValueError(f"the framing's size is the image_size, {image_size}. "
-                             f"Received: {self.framing.size}")
+        self.framing = framings.of_size(
+            framings.crops(image_size) if framing is None else framing, image_size)
         self.clusters, self.pca, self.kmeans = clusters, pca, kmeans
         self.image_size, self.flip, self.tap = image_size, flip, tap
         self.num_draws = self.framing.num_draws + 1

@@ -9,7 +9,7 @@ from keras_pretext.image import masks
 from keras_pretext.losses import reconstruction
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks.adversarial import AdversarialModel
-from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
+from keras_pretext.tasks.base import FlipLayer, PretextModel, Task, registry
 from keras_pretext.tasks.decoders import decode, discriminator
 
 REGIONS = ("central", "blocks", "random")
@@ -19,7 +19,7 @@ _VARIANCE = 0.204  # of ImageNet's pixels in [-1, 1]
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
-class InpaintingLayer(PretextLayer):
+class InpaintingLayer(FlipLayer):
     """A picture without some of its pixels, and these.
 
     Inputs are uint8 `(size, size, 3)`, the dropped pixels of one colour; pseudolabels uint8
@@ -29,10 +29,9 @@ class InpaintingLayer(PretextLayer):
     """
 
     def __init__(self, region, region_size, overlap, fill, flip, framing, **kwargs):
-        framing = framings.get(framing)
-        super().__init__(framing, framing.num_draws + 1 + _DRAWS[region], **kwargs)
+        super().__init__(flip, framing, _DRAWS[region], **kwargs)
         self.region, self.region_size, self.overlap = region, region_size, overlap
-        self.fill, self.flip = tuple(fill), flip
+        self.fill = tuple(fill)
 
     def dropped(self, draws):
         """Bool `(B, size, size)`: the pixels that are cut out, for the draws of `puzzle`."""
@@ -45,9 +44,7 @@ class InpaintingLayer(PretextLayer):
         return masks.random_regions(draws[:, :masks.REGION_DRAWS], size)
 
     def puzzle(self, images, draws):
-        if self.flip:
-            mirrored = draws[:, 0] < 0.5
-            images = ops.where(mirrored[:, None, None, None], ops.flip(images, 2), images)
+        images = self.mirrored(images, draws)
         hole = self.dropped(draws)
         fill = ops.convert_to_tensor(np.array(self.fill, "uint8"))
         inputs = ops.where(hole[..., None], fill, images)
@@ -61,8 +58,7 @@ class InpaintingLayer(PretextLayer):
 
     def get_config(self):
         return {**super().get_config(), "region": self.region, "region_size": self.region_size,
-                "overlap": self.overlap, "fill": self.fill, "flip": self.flip,
-                "framing": framings.serialize(self.framing)}
+                "overlap": self.overlap, "fill": self.fill}
 
 
 @registry.register("inpainting")
@@ -125,10 +121,7 @@ class Inpainting(Task):
         if framing is None:
             short = 350 if image_size == 128 else round(image_size * 9 / 8)
             framing = framings.ResizeCrop(image_size, short)
-        self.framing = framings.get(framing)
-        if self.framing.size != image_size:
-            raise ValueError(f"the framing's size is the image_size, {image_size}. "
-                             f"Received: {self.framing.size}")
+        self.framing = framings.of_size(framing, image_size)
         self.region, self.overlap, self.adversarial = region, overlap, adversarial
         self.rate_ratio, self.image_size, self.fill = rate_ratio, image_size, tuple(fill)
         self.flip, self.frame_weight, self.width, self.tap = flip, frame_weight, width, tap

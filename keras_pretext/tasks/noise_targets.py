@@ -5,7 +5,6 @@ import numpy as np
 from keras import layers, ops
 
 from keras_pretext.image import framing as framings
-from keras_pretext.image.geometry import mirror, select
 from keras_pretext.layers.sobel import Sobel
 from keras_pretext.losses.noise_targets import (
     NoiseTargetsLoss,
@@ -14,11 +13,11 @@ from keras_pretext.losses.noise_targets import (
     noise_targets_accuracy,
     sphere_points,
 )
-from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
+from keras_pretext.tasks.base import FlipLayer, PretextModel, Task, registry
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
-class NoiseTargetsLayer(PretextLayer):
+class NoiseTargetsLayer(FlipLayer):
     """Crops and flips. Targets belong to examples, not to pictures: the layer gives zeros in
     their place, float32 `(dim,)`, and asks the pipeline for the index (`uses_index`).
     """
@@ -26,18 +25,15 @@ class NoiseTargetsLayer(PretextLayer):
     uses_index = True
 
     def __init__(self, dim, flip, framing, **kwargs):
-        framing = framings.get(framing)
-        super().__init__(framing, framing.num_draws + 1, **kwargs)
-        self.dim, self.flip = dim, flip
+        super().__init__(flip, framing, **kwargs)
+        self.dim = dim
 
     def puzzle(self, images, draws):
-        if self.flip:
-            images = select(draws[:, 0] < 0.5, mirror(images), images)
+        images = self.mirrored(images, draws)
         return images, ops.zeros((ops.shape(images)[0], self.dim), "float32")
 
     def get_config(self):
-        return {**super().get_config(), "dim": self.dim, "flip": self.flip,
-                "framing": framings.serialize(self.framing)}
+        return {**super().get_config(), "dim": self.dim}
 
 
 @registry.register("noise_targets")
@@ -66,13 +62,8 @@ class NoiseTargets(Task):
         if dim < 2 or every < 1:
             raise ValueError("dim is at least 2 and every at least 1. "
                              f"Received: dim={dim}, every={every}")
-        if framing is None:
-            framing = (framings.PadCrop(image_size) if image_size <= 64
-                       else framings.RandomResizedCrop(image_size))
-        self.framing = framings.get(framing)
-        if self.framing.size != image_size:
-            raise ValueError(f"the framing's size is the image_size, {image_size}. "
-                             f"Received: {self.framing.size}")
+        self.framing = framings.of_size(
+            framings.crops(image_size) if framing is None else framing, image_size)
         self.dim, self.every, self.image_size = dim, every, image_size
         self.flip, self.tap = flip, tap
         self.num_draws = self.framing.num_draws + 1

@@ -8,18 +8,16 @@ from keras import layers, ops
 
 from keras_pretext.image import framing as framings
 from keras_pretext.image.geometry import (
-    mirror,
     quarter_turns,
     rotate_quarter,
-    select,
     stack,
     turn_and_blur,
 )
-from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
+from keras_pretext.tasks.base import FlipLayer, PretextModel, Task, registry
 
 
 @keras.saving.register_keras_serializable(package="keras_pretext")
-class RotationLayer(PretextLayer):
+class RotationLayer(FlipLayer):
     """Every rotation of one augmented image, with the place of its angle as pseudolabel.
 
     Flips come before the rotation: after it they would make 90 and 270 degrees the same (the
@@ -29,13 +27,11 @@ class RotationLayer(PretextLayer):
     """
 
     def __init__(self, angles, flip, framing, **kwargs):
-        framing = framings.get(framing)
-        super().__init__(framing, framing.num_draws + 1, **kwargs)
-        self.angles, self.flip = tuple(angles), flip
+        super().__init__(flip, framing, **kwargs)
+        self.angles = tuple(angles)
 
     def puzzle(self, images, draws):
-        if self.flip:
-            images = select(draws[:, 0] < 0.5, mirror(images), images)
+        images = self.mirrored(images, draws)
         if any(angle % 90 for angle in self.angles):
             crop = diagonal_crop(self.framing.size)
             turned = {odd: turn_and_blur(images, 45 * odd, crop)
@@ -49,8 +45,7 @@ class RotationLayer(PretextLayer):
                 ops.broadcast_to(labels, (ops.shape(images)[0], len(self.angles))))
 
     def get_config(self):
-        return {**super().get_config(), "angles": self.angles, "flip": self.flip,
-                "framing": framings.serialize(self.framing)}
+        return {**super().get_config(), "angles": self.angles}
 
 
 def diagonal_crop(size):
@@ -87,13 +82,9 @@ class Rotation(Task):
                              f"Received: {angles!r}")
         if framing is None:
             odd = any(angle % 90 for angle in angles)
-            framing = (framings.RandomResizedCrop(image_size) if image_size > 64
-                       else framings.ResizeCrop(image_size, round(image_size * 9 / 8)) if odd
-                       else framings.PadCrop(image_size))
-        self.framing = framings.get(framing)
-        if self.framing.size != image_size:
-            raise ValueError(f"the framing's size is the image_size, {image_size}. "
-                             f"Received: {self.framing.size}")
+            framing = (framings.ResizeCrop(image_size, round(image_size * 9 / 8))
+                       if odd and image_size <= 64 else framings.crops(image_size))
+        self.framing = framings.of_size(framing, image_size)
         self.image_size, self.angles, self.flip, self.tap = image_size, angles, flip, tap
         self.num_draws = self.framing.num_draws + 1
 

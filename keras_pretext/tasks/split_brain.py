@@ -83,10 +83,7 @@ class SplitBrain(Task):
             raise ValueError(f"levels are at least 2. Received: {levels!r}")
         if framing is None:
             framing = framings.ResizeCrop(image_size, round(image_size * 8 / 7))
-        self.framing = framings.get(framing)
-        if self.framing.size != image_size:
-            raise ValueError(f"the framing's size is the image_size, {image_size}. "
-                             f"Received: {self.framing.size}")
+        self.framing = framings.of_size(framing, image_size)
         self.image_size, self.stride, self.levels = image_size, stride, levels
         self.flip, self.tap = flip, tap
         self.num_draws = self.framing.num_draws + 1
