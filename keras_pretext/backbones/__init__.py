@@ -10,11 +10,12 @@ from keras_pretext.backbones.colorization_net import ColorizationNet  # noqa: E4
 from keras_pretext.backbones.context_encoder import ContextEncoder  # noqa: E402
 from keras_pretext.backbones.exemplar_cnn import ExemplarCNN  # noqa: E402
 from keras_pretext.backbones.network_in_network import NetworkInNetwork  # noqa: E402
+from keras_pretext.backbones.resnet import ResNet  # noqa: E402
 from keras_pretext.backbones.split_alexnet import SplitAlexNet  # noqa: E402
 from keras_pretext.backbones.vgg import VGG  # noqa: E402
 
 __all__ = ["VGG", "AlexNet", "Backbone", "ColorizationNet", "ContextEncoder", "ExemplarCNN",
-           "NetworkInNetwork", "SplitAlexNet", "Tap", "get", "in_color", "list"]
+           "NetworkInNetwork", "ResNet", "SplitAlexNet", "Tap", "get", "in_color", "list"]
 
 
 def get(name, /, **config):
