@@ -7,6 +7,9 @@ import zlib
 import numpy as np
 
 from keras_pretext.data.source import DataError, Source, digest
+from keras_pretext.registry import unknown_name
+
+DENSE = {"mask": (), "depth": (), "normals": (3,)}  # what a pixel has
 
 
 class ArraySource(Source):
@@ -15,10 +18,12 @@ class ArraySource(Source):
     Args:
         multi_labels: integers `(n, classes)`: 1 present, 0 absent, -1 difficult.
         class_names: of either kind of labels.
+        dense: `{kind: array}` of what `pixels` gives: "mask" integers `(n, H, W)`, "depth"
+            `(n, H, W)`, "normals" `(n, H, W, 3)`.
     """
 
     def __init__(self, images, labels=None, name="arrays", split="train", class_names=None,
-                 multi_labels=None):
+                 multi_labels=None, dense=None):
         super().__init__()
         images = np.asarray(images)
         if images.ndim == 3:
@@ -47,6 +52,9 @@ class ArraySource(Source):
         if class_names is None and labels is not None:
             class_names = [str(k) for k in range(int(self._labels.max()) + 1)]
         self.class_names = None if class_names is None else tuple(class_names)
+        self._dense = {kind: _checked_dense(kind, values, images.shape)
+                       for kind, values in (dense or {}).items()}
+        self.dense = tuple(self._dense)
         self.name, self.split = name, split
         self.num_examples, self.uniform_shape = len(images), images.shape[1:]
 
@@ -69,11 +77,14 @@ class ArraySource(Source):
                 labels = file[key] if key in file.files else None
                 key = f"{prefix}multi_labels"
                 multi_labels = file[key] if key in file.files else None
+                dense = {kind: file[f"{prefix}{kind}"] for kind in DENSE
+                         if f"{prefix}{kind}" in file.files}
         except DataError:
             raise
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
             raise DataError(f"this .npz cannot be read ({error}). Received: {path}") from None
-        return cls(images, labels, f"npz:{path}", split, multi_labels=multi_labels)
+        return cls(images, labels, f"npz:{path}", split, multi_labels=multi_labels,
+                   dense=dense)
 
     def fetch(self, index):
         import tensorflow as tf
@@ -97,8 +108,12 @@ class ArraySource(Source):
     def multi_labels(self):
         return super().multi_labels() if self._multi_labels is None else self._multi_labels
 
+    def pixels(self, kind, k):
+        return self._dense[kind][k] if kind in self._dense else super().pixels(kind, k)
+
     def fingerprint(self):
-        labels = [x for x in (self._labels, self._multi_labels) if x is not None]
+        labels = [x for x in (self._labels, self._multi_labels, *self._dense.values())
+                  if x is not None]
         return digest(str(self._images.shape), self._images, *labels)
 
 
@@ -119,3 +134,15 @@ def _checked_multi_labels(labels, count, name):
                         f"-1 difficult. Received: {labels.dtype} {labels.shape} with values "
                         f"{np.unique(labels)[:5].tolist()} in {name!r}")
     return labels.astype(np.int8)
+
+
+def _checked_dense(kind, values, shape):
+    if kind not in DENSE:
+        raise DataError(unknown_name("kind of dense labels", kind, DENSE))
+    values = np.asarray(values)
+    wanted = (*shape[:3], *DENSE[kind])
+    if values.shape != wanted or values.dtype.kind not in ("iu" if kind == "mask" else "f"):
+        numbers = "integers" if kind == "mask" else "floats"
+        raise DataError(f"{kind} has {numbers} for each pixel of the pictures, {wanted}. "
+                        f"Received: {values.dtype} {values.shape}")
+    return values

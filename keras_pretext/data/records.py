@@ -1,10 +1,12 @@
 """Random access to TFRecord shards through an index of where each record lies."""
 
+import io
 import mmap
 import os
 import struct
 
 import numpy as np
+from PIL import Image
 
 from keras_pretext.data.decode import plain_and_size, to_plain
 from keras_pretext.data.source import DataError, Source, digest
@@ -45,6 +47,8 @@ class RecordSource(Source):
         threshold: the part of the records that may be left out.
         multi_labels: `(class names, feature of all classes in a picture)` and, where there is one,
             the feature that says of each whether it is marked difficult.
+        objects: `(class names, {"boxes", "labels" and perhaps "difficult", "crowd": feature})`.
+        dense: `{"mask": feature}` of an encoded picture, `{"depth": (feature, shape)}` of numbers.
 
     Records up to `MEMORY` bytes are checked and kept as they are encoded; larger sets are read
     where they lie, and a picture that cannot be read stops the run with its place.
@@ -56,8 +60,12 @@ class RecordSource(Source):
     encoded = True
 
     def __init__(self, paths, name, split="train", image_key=None, label_key=None,
-                 class_names=None, uniform_shape=None, threshold=0.01, multi_labels=None):
+                 class_names=None, uniform_shape=None, threshold=0.01, multi_labels=None,
+                 objects=None, dense=None):
         super().__init__()
+        self.object_names, self._object_keys = objects or (None, {})
+        self._dense = dense or {}
+        self.dense = tuple(self._dense)
         self.multi_label_names, *self._multi_keys = multi_labels or (None,)
         self.name, self.split, self.paths = name, split, [str(p) for p in paths]
         parts = [scan(path) for path in self.paths]
@@ -197,12 +205,10 @@ class RecordSource(Source):
     def multi_labels(self):
         if self.multi_label_names is None:
             return super().multi_labels()
-        import tensorflow as tf
-
         names = self.multi_label_names
         out = np.zeros((self.num_examples, len(names)), np.int8)
         for k in range(self.num_examples):
-            features = tf.train.Example.FromString(self._read(k)).features.feature
+            features = self._features(k)
             label, *difficult = (np.array(features[key].int64_list.value, int)
                                  for key in self._multi_keys)
             if ((label < 0) | (label >= len(names))).any():
@@ -212,6 +218,44 @@ class RecordSource(Source):
             out[k, label[hard]] = -1
             out[k, label[~hard]] = 1  # one that is clear is enough
         return out
+
+    def _features(self, k):
+        import tensorflow as tf
+
+        return tf.train.Example.FromString(self._read(k)).features.feature
+
+    def objects(self):
+        if self.object_names is None:
+            return super().objects()
+        return [self._objects(k) for k in range(self.num_examples)]
+
+    def _objects(self, k):
+        features = self._features(k)
+        height, width = size = self.size(k)
+        keys = self._object_keys
+        boxes = np.array(features[keys["boxes"]].float_list.value, np.float32).reshape(-1, 4)
+        labels = np.array(features[keys["labels"]].int64_list.value, np.int64)
+        marks = {mark: np.array(features[keys[mark]].int64_list.value, bool) if mark in keys
+                 else np.zeros(len(labels), bool) for mark in ("difficult", "crowd")}
+        inside = (boxes >= -1e-3).all() and (boxes <= 1 + 1e-3).all()
+        if not inside or (boxes[:, 2:] < boxes[:, :2]).any():
+            raise DataError("boxes lie in their picture, top, left, bottom, right as fractions of "
+                            f"its sides. Received: {boxes.tolist()} in {self._place(k)}")
+        if ((labels < 0) | (labels >= len(self.object_names))).any():
+            raise DataError(f"labels are in 0..{len(self.object_names) - 1}. "
+                            f"Received: {labels.tolist()} in {self._place(k)}")
+        return {"boxes": boxes * np.float32([height, width, height, width]), "labels": labels,
+                **marks, "size": size}
+
+    def pixels(self, kind, k):
+        if kind not in self._dense:
+            return super().pixels(kind, k)
+        if kind == "mask":
+            encoded = self._features(k)[self._dense[kind]].bytes_list.value[0]
+            with Image.open(io.BytesIO(encoded)) as picture:
+                return np.asarray(picture)
+        key, shape = self._dense[kind]
+        return np.array(self._features(k)[key].float_list.value, np.float32).reshape(shape)
 
     def arrays(self, limit=None):
         count = self.num_examples if limit is None else min(limit, self.num_examples)

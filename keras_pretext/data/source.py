@@ -29,6 +29,8 @@ class Source:
         num_examples: how many pictures.
         class_names: tuple of names, or None without labels.
         multi_label_names: tuple of names where a picture may show several classes, else None.
+        object_names: tuple of names where pictures have boxes, else None.
+        dense: what is known of every pixel: none, or some of "mask", "depth" and "normals".
         encoded: True where `fetch` gives encoded bytes (plain JPEG or PNG), False for arrays.
         uniform_shape: (height, width, 3) where all pictures agree, else None.
         skipped: list of (path, reason) of pictures left out.
@@ -38,6 +40,8 @@ class Source:
     num_examples = 0
     class_names = None
     multi_label_names = None
+    object_names = None
+    dense = ()
     encoded = False
     uniform_shape = None
 
@@ -125,6 +129,37 @@ class Source:
         """
         raise DataError("this data set does not say which classes each picture shows, which this "
                         f"step needs. Received: {self.name!r}")
+
+    def objects(self):
+        """The boxes of every picture, a list of dicts, one a picture.
+
+        `boxes` float32 `(k, 4)`: top, left, bottom, right in pixels; `labels` int64 `(k,)`;
+        `difficult` and `crowd` bool `(k,)`; `size` (height, width) of the picture.
+        Raises DataError where there are none.
+        """
+        raise DataError("this data set has no boxes, which this step needs. "
+                        f"Received: {self.name!r}")
+
+    def pixels(self, kind, k):
+        """What is known of every pixel of a picture.
+
+        Args:
+            kind: "mask": integers `(H, W)`, the class of each pixel; "depth": float32 `(H, W)`,
+                in metres; "normals": float32 `(H, W, 3)`, zero where unknown.
+
+        Raises:
+            DataError: where this is not known.
+        """
+        raise DataError(f"this data set has no {kind} of its pictures, which this step needs. "
+                        f"Received: {self.name!r}, which has {', '.join(self.dense) or 'none'}")
+
+    def size(self, k):
+        """`(height, width)` of a picture."""
+        if self.uniform_shape is not None:
+            return tuple(self.uniform_shape[:2])
+        from keras_pretext.data.decode import plain_and_size
+
+        return plain_and_size(self.fetch(k)["image"].numpy())[1]
 
     def fingerprint(self):
         """SHA-256 over what the data is, cheap to compute."""

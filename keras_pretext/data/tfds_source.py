@@ -58,7 +58,9 @@ def open_tfds(name, split, root):
         raise DataError("a prepared TFDS folder in the tfrecord format is needed. "
                         f"Received: {builder.info.file_format.value} in {folder}")
     features = builder.info.features
-    image = next((k for k, f in features.items() if isinstance(f, tfds.features.Image)), None)
+    pictures = sorted((k for k, f in features.items() if isinstance(f, tfds.features.Image)),
+                      key=lambda k: features[k].shape[-1] == 1)  # masks come last
+    image = pictures[0] if pictures else None
     if image is None:
         raise DataError(f"this data set has no picture. Received: {sorted(features)} in {folder}")
     label = next((k for k, f in features.items() if isinstance(f, tfds.features.ClassLabel)), None)
@@ -67,7 +69,8 @@ def open_tfds(name, split, root):
     paths = [path for part in parts for path in builder.info.splits[part].filepaths]
     return RecordSource(paths, builder.name, split, image, label,
                         features[label].names if label else None, uniform,
-                        multi_labels=_multi_labels(features))
+                        multi_labels=_multi_labels(features), objects=_objects(features),
+                        dense=_dense(features))
 
 
 def _multi_labels(features):
@@ -86,3 +89,30 @@ def _multi_labels(features):
             return (tuple(inner["label"].names), f"{key}/label", *difficult)
     found = [key for key, feature in features.items() if names(feature)]
     return (tuple(names(features[found[0]])), found[0]) if found else None
+
+
+def _objects(features):
+    """`objects` of `RecordSource` for features such as PASCAL VOC's or COCO's, or None."""
+    import tensorflow_datasets as tfds
+
+    for key, feature in features.items():
+        inner = getattr(feature, "feature", None)
+        if isinstance(inner, tfds.features.FeaturesDict) and {"label", "bbox"} <= set(inner):
+            parts = {"boxes": "bbox", "labels": "label", "difficult": "is_difficult",
+                     "crowd": "is_crowd"}
+            return tuple(inner["label"].names), {ours: f"{key}/{theirs}" for ours, theirs
+                                                 in parts.items() if theirs in inner}
+    return None
+
+
+def _dense(features):
+    """`dense` of `RecordSource`: a picture of one channel is a mask, a tensor `depth` is metres."""
+    import tensorflow_datasets as tfds
+
+    found = {}
+    for key, feature in features.items():
+        if isinstance(feature, tfds.features.Image) and feature.shape[-1] == 1 and key != "image":
+            found["mask"] = key
+    if "depth" in features and isinstance(features["depth"], tfds.features.Tensor):
+        found["depth"] = ("depth", features["depth"].shape)
+    return found

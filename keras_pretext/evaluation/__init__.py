@@ -19,6 +19,7 @@ from keras_pretext.evaluation.linear_variants import (
 from keras_pretext.evaluation.nonlinear import nonlinear
 from keras_pretext.evaluation.probe import ProbeResult
 from keras_pretext.evaluation.retrain import retrain
+from keras_pretext.evaluation.segmentation import segmentation
 from keras_pretext.evaluation.semi_supervised import semi_supervised
 from keras_pretext.evaluation.voc_classification import voc_classification
 from keras_pretext.evaluation.voc_svm import low_shot, voc_svm
@@ -26,7 +27,7 @@ from keras_pretext.registry import unknown_name
 
 __all__ = ["ProbeResult", "conv", "deepcluster_linear", "exemplar_svm", "features", "goyal_linear",
            "knn", "linear", "low_shot", "nonlinear", "protocol", "retrain", "revisiting_linear",
-           "semi_supervised", "voc_classification", "voc_svm", "zhang_linear"]
+           "segmentation", "semi_supervised", "voc_classification", "voc_svm", "zhang_linear"]
 
 PROTOCOLS = {
     "gidaris2018-linear": linear, "gidaris2018-nonlinear": nonlinear, "gidaris2018-conv": conv,
@@ -35,7 +36,7 @@ PROTOCOLS = {
     "kolesnikov2019-linear": revisiting_linear, "goyal2019-linear": goyal_linear,
     "noroozi2016-nonlinear": retrain, "dosovitskiy2014-svm": exemplar_svm,
     "goyal2019-voc07-svm": voc_svm, "goyal2019-voc07-low-shot": low_shot,
-    "krahenbuhl2015-voc07-cls": voc_classification,
+    "krahenbuhl2015-voc07-cls": voc_classification, "long2015-fcn": segmentation,
 }
 
 

@@ -10,6 +10,8 @@ from keras_pretext.data.arrays import ArraySource
 
 def _plain(row):
     """The mock draws every list's length anew, and boxes that are none: mended."""
+    if "objects" not in row:
+        return row
     columns = row["objects"]
     columns["bbox"] = np.tile(np.float32([0.1, 0.2, 0.8, 0.9]), (len(columns["bbox"]), 1))
     count = min(len(column) for column in columns.values())
