@@ -80,7 +80,7 @@ def checked_masks(train, test, ignore=255, classes=None):
     return classes
 
 
-def pixel_loss(classes, ignore=255):
+def pixel_loss(ignore=255):
     """`loss(truth, scores)` of `run_fcn`: softmax cross-entropy of each pixel."""
     def loss(truth, scores):
         counts = ops.cast(ops.not_equal(truth, ignore), "float32")
@@ -136,6 +136,6 @@ def segmentation(model, train, test, taps=None, ignore=255, classes=None, **opti
         return found["mean_iou"], found
 
     result = run_fcn(PROTOCOL, "mIoU", model, train, test, classes, target, ignore,
-                     pixel_loss(classes, ignore), score, taps, **options)
+                     pixel_loss(ignore), score, taps, **options)
     result.settings.update(classes=classes, ignore=ignore)
     return result
