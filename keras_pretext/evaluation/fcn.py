@@ -8,11 +8,15 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_pretext.backbones.base import backbone_of
 from keras_pretext.backbones.vgg import VGG
 from keras_pretext.data import draws
 from keras_pretext.data import pipeline as pipelines
-from keras_pretext.evaluation.features import check_taps, first_pictures, weights_digest
+from keras_pretext.evaluation.features import (
+    backbone_of,
+    check_taps,
+    first_pictures,
+    weights_digest,
+)
 from keras_pretext.evaluation.probe import HeadSGD, ProbeResult
 from keras_pretext.evaluation.rescale import absorb_batch_norm, rescale
 from keras_pretext.training.trainer import precision
