@@ -347,16 +347,16 @@ def _preview(arguments):
     import numpy as np
 
     from keras_pretext import data, tasks
-    from keras_pretext.data.decode import decode
     from keras_pretext.data.draws import draws
+    from keras_pretext.training.answers import picture
     from keras_pretext.visualize import puzzle_sheet
 
     task = tasks.get(arguments.task, **_settings(arguments.set))
     if arguments.images:
-        pictures = [decode(pathlib.Path(path).read_bytes()) for path in arguments.images]
+        pictures = [_read(path) for path in arguments.images]
     else:
         source = data.open(arguments.data)
-        pictures = [_picture(source, k) for k in range(min(arguments.count, source.num_examples))]
+        pictures = [picture(source, k) for k in range(min(arguments.count, source.num_examples))]
     index = np.arange(len(pictures))
     rows = task.preview(pictures, draws(arguments.seed, 0, index, task.num_draws))
     puzzle_sheet(rows).save(arguments.out)
@@ -499,14 +499,6 @@ def _audit(arguments):
     print(f"{arguments.task} can be solved by: {', '.join(leaks)}" if leaks
           else f"{arguments.task}: no shortcut found")
     return 1 if leaks else 0
-
-
-def _picture(source, k):
-    """An example of a source as a uint8 (height, width, 3) array."""
-    from keras_pretext.data.decode import decode
-
-    image = source.fetch(int(k))["image"].numpy()
-    return decode(image) if source.encoded else image
 
 
 def _zoo(arguments):

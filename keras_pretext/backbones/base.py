@@ -112,3 +112,16 @@ def in_color(backbone):
             value = np.pad(value, [(0, n - o) for n, o in zip(new.shape, old.shape, strict=True)])
         new.assign(value)
     return wide
+
+
+def backbone_of(model):
+    """The backbone of a PretextModel or of what `zoo.load` gives, or the backbone itself.
+
+    Raises:
+        ValueError: for a model that has none.
+    """
+    found = getattr(model, "backbone", model)
+    if not hasattr(found, "taps"):
+        raise ValueError("a Backbone is asked for, or a model that has one as `.backbone`. "
+                         f"Received: {type(model).__name__}")
+    return found

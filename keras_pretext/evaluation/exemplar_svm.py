@@ -4,7 +4,8 @@ import pathlib
 
 import numpy as np
 
-from keras_pretext.evaluation.features import backbone_of, features, size_for, weights_digest
+from keras_pretext.backbones.base import backbone_of
+from keras_pretext.evaluation.features import features, size_for, weights_digest
 from keras_pretext.evaluation.probe import ProbeResult, checked_labels
 
 PROTOCOL = "dosovitskiy2014-svm"

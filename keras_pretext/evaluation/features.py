@@ -10,6 +10,7 @@ import tempfile
 import keras
 import numpy as np
 
+from keras_pretext.backbones.base import backbone_of
 from keras_pretext.data import pipeline as pipelines
 from keras_pretext.data.source import digest
 from keras_pretext.evaluation.pooling import POOLINGS, pooled
@@ -25,15 +26,6 @@ def cache_root():
     """$KERAS_PRETEXT_CACHE, or ~/.cache/keras_pretext."""
     root = os.environ.get("KERAS_PRETEXT_CACHE") or "~/.cache/keras_pretext"
     return pathlib.Path(root).expanduser()
-
-
-def backbone_of(model):
-    """The backbone of a PretextModel, a zoo model, or the backbone itself."""
-    found = getattr(model, "backbone", model)
-    if not hasattr(found, "taps"):
-        raise ValueError("features come from a Backbone, or a model that has one as `.backbone`. "
-                         f"Received: {type(model).__name__}")
-    return found
 
 
 def size_for(model, source):

@@ -5,10 +5,10 @@ import dataclasses
 import keras
 import numpy as np
 
+from keras_pretext.backbones.base import backbone_of
 from keras_pretext.data import draws
 from keras_pretext.data.source import digest
 from keras_pretext.evaluation.features import (
-    backbone_of,
     check_taps,
     feature_views,
     features,

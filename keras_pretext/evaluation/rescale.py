@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from keras_pretext.evaluation.features import backbone_of, first_pictures, size_for
+from keras_pretext.backbones.base import backbone_of
+from keras_pretext.evaluation.features import first_pictures, size_for
 
 KINDS = ("random", "kmeans")
 BATCH = 16  # pictures at a time

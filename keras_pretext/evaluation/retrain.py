@@ -5,7 +5,8 @@ import keras
 from keras import layers
 
 from keras_pretext.backbones.alexnet import AlexNet
-from keras_pretext.evaluation.features import backbone_of, check_taps, size_for
+from keras_pretext.backbones.base import backbone_of
+from keras_pretext.evaluation.features import check_taps, size_for
 from keras_pretext.evaluation.probe import fan_out, run_probe
 
 PROTOCOL = "noroozi2016-nonlinear"

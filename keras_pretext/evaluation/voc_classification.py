@@ -5,9 +5,9 @@ import numpy as np
 from keras import layers, ops
 
 from keras_pretext.backbones.alexnet import AlexNet
+from keras_pretext.backbones.base import backbone_of
 from keras_pretext.data import pipeline as pipelines
 from keras_pretext.evaluation.features import (
-    backbone_of,
     first_pictures,
     size_for,
     weights_digest,

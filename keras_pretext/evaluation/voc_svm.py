@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 
+from keras_pretext.backbones.base import backbone_of
 from keras_pretext.evaluation.average_precision import RULES, average_precision
 from keras_pretext.evaluation.exemplar_svm import linear_svc
 from keras_pretext.evaluation.features import (
-    backbone_of,
     check_taps,
     features,
     size_for,

@@ -4,7 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from keras_pretext.visualize.maps import backbone_of, checked, maps_of
+from keras_pretext.backbones.base import backbone_of
+from keras_pretext.visualize.checks import squares
+from keras_pretext.visualize.maps import maps_of
 from keras_pretext.visualize.receptive import receptive_field
 
 
@@ -42,7 +44,7 @@ def top_activations(model, images, tap, units, count=9, batch_size=64):
     Raises:
         ValueError: for an unknown tap or unit, or a count below 1.
     """
-    images, backbone = checked(images), backbone_of(model)
+    images, backbone = squares(images), backbone_of(model)
     maps = backbone.extractor(tap)  # an unknown tap is told before anything is computed
     channels = int(maps.output.shape[-1])
     units = [units] if isinstance(units, int | np.integer) else [*units]
@@ -77,7 +79,7 @@ def activations(model, images, tap, units, count=9):
     Returns:
         a list of rows, one a unit, of (title, uint8 `(side, side, 3)`).
     """
-    images = checked(images)
+    images = squares(images)
     return [[(f"unit {unit}: {one.value:.3g}", cut(images[one.index], one.box)) for one in found]
             for unit, found in top_activations(model, images, tap, units, count).items()]
 
@@ -96,7 +98,7 @@ def cut(image, box):
 
 def liveliest(model, images, tap, count=4):
     """The units of a tap whose largest values stand out most from their mean, ascending."""
-    maps = maps_of(model, checked(images), tap)
+    maps = maps_of(model, squares(images), tap)
     maps = maps.reshape(-1, maps.shape[-1])
     ratio = maps.max(0) / np.maximum(maps.mean(0), 1e-6) * (maps.max(0) > 0)
     return sorted(np.argsort(-ratio, kind="stable")[:count].tolist())

@@ -3,7 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from keras_pretext.visualize.maps import backbone_of, checked, maps_of
+from keras_pretext.backbones.base import backbone_of
+from keras_pretext.visualize.checks import squares
+from keras_pretext.visualize.maps import maps_of
 
 # of the first, a middle and the last map, as Figure 3 has them for conv1, conv3 and conv5
 POWERS = (1.0, 2.0, 4.0)
@@ -31,7 +33,7 @@ def attention_maps(model, images, tap, power=1.0):
     """
     if isinstance(power, bool) or not 0 < power < float("inf"):
         raise ValueError(f"the power is a positive number. Received: {power!r}")
-    return _summed(maps_of(model, checked(images), tap), power)
+    return _summed(maps_of(model, squares(images), tap), power)
 
 
 def _summed(maps, power):
@@ -58,7 +60,7 @@ def rotation_equivariance(model, images, tap, power=1.0):
         `turned_back`, and `as_they_are`, the maps not turned back, for comparison. 1 is perfect
         equivariance. A map that is the same everywhere, or a tap of a single cell, counts as 0.
     """
-    images = checked(images)
+    images = squares(images)
     upright = attention_maps(model, images, tap, power)
     back, still = [], []
     for turns in (1, 2, 3):
@@ -89,7 +91,7 @@ def attention(model, images, taps=None, power=None, turns=False):
     Returns:
         a list of rows of (title, uint8 `(size, size, 3)`).
     """
-    images, backbone = checked(images), backbone_of(model)
+    images, backbone = squares(images), backbone_of(model)
     if taps is None:
         taps = spread_taps(backbone, images.shape[1])
         powers = POWERS if power is None else (power,) * len(taps)

@@ -6,6 +6,7 @@ from keras import ops
 from keras_pretext.image.color import from_lab, grey_of_lightness, lightness
 from keras_pretext.image.framing import to_uint8
 from keras_pretext.tasks.colorization import Colorization, bilinear
+from keras_pretext.visualize.checks import rgb, task_of
 
 _ROWS = 1 << 20  # pixels of the large picture that are worked on at a time
 _LONGEST = 8  # the long side that the network sees, in short sides, at most
@@ -30,16 +31,8 @@ def colorize(model, image, temperature=None, size=None):
     Raises:
         ValueError: for another task's model, or what is no picture.
     """
-    task = getattr(model, "task", None)
-    if not isinstance(task, Colorization):
-        raise ValueError("pictures are coloured by a model of the task 'colorization'. Received: "
-                         f"a model of {getattr(task, 'name', None) or type(model).__name__!r}")
-    image = np.asarray(image)
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, -1)
-    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or not image.size:
-        raise ValueError("a picture is uint8 (height, width, 3) or (height, width). "
-                         f"Received: {image.dtype} {image.shape}")
+    task = task_of(model, Colorization)
+    image = rgb(image)
     if temperature is not None and not temperature >= 0:
         raise ValueError(f"temperature is 0 or positive. Received: {temperature!r}")
     size = task.image_size if size is None else size

@@ -9,6 +9,7 @@ from keras import ops
 from keras_pretext.image import masks
 from keras_pretext.image.framing import resample
 from keras_pretext.tasks.inpainting import Inpainting
+from keras_pretext.visualize.checks import rgb, task_of
 
 
 def inpaint(model, image, box=None, mask=None):
@@ -32,16 +33,8 @@ def inpaint(model, image, box=None, mask=None):
         ValueError: for another task's model, what is no picture, a box that is not inside the
             picture, an empty mask or one that leaves nothing of the picture.
     """
-    task = getattr(model, "task", None)
-    if not isinstance(task, Inpainting):
-        raise ValueError("pictures are inpainted by a model of the task 'inpainting'. Received: "
-                         f"a model of {getattr(task, 'name', None) or type(model).__name__!r}")
-    image = np.asarray(image)
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, -1)
-    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or not image.size:
-        raise ValueError("a picture is uint8 (height, width, 3) or (height, width). "
-                         f"Received: {image.dtype} {image.shape}")
+    task = task_of(model, Inpainting)
+    image = rgb(image)
     mask = _mask(image.shape[:2], box, mask)
     top, left, side = _window(task, mask)
     filled = image.copy()

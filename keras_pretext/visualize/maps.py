@@ -3,24 +3,7 @@
 import keras
 import numpy as np
 
-
-def backbone_of(model):
-    """The backbone of a PretextModel or of what `zoo.load` gives, or the backbone itself."""
-    found = getattr(model, "backbone", model)
-    if not hasattr(found, "taps"):
-        raise ValueError("what is looked into is a Backbone, or a model that has one as "
-                         f"`.backbone`. Received: {type(model).__name__}")
-    return found
-
-
-def checked(images):
-    """uint8 `(n, size, size, 3)`, square: as they are. Raises ValueError for others, or none."""
-    images = np.asarray(images)
-    if (images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8
-            or images.shape[1] != images.shape[2] or not images.size):
-        raise ValueError("pictures are uint8 (n, size, size, 3), square, at least one. "
-                         f"Received: {images.dtype} {images.shape}")
-    return images
+from keras_pretext.backbones.base import backbone_of
 
 
 def maps_of(model, images, taps, pooling=None, batch_size=64):

@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
-from keras_pretext.visualize.maps import backbone_of, checked, maps_of
+from keras_pretext.backbones.base import backbone_of
+from keras_pretext.visualize.checks import squares
+from keras_pretext.visualize.maps import maps_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +56,7 @@ def nearest_crops(model, images, queries, tap=None, count=6, grid=1, batch_size=
         ValueError: for an unknown tap, a query that is no picture, fewer pictures than asked for,
             or a query without features (all zero).
     """
-    images, backbone = checked(images), backbone_of(model)
+    images, backbone = squares(images), backbone_of(model)
     tap = [*backbone.taps][-1] if tap is None else tap
     queries = [int(q) for q in np.atleast_1d(queries)]
     for query in queries:

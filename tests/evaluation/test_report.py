@@ -356,7 +356,7 @@ def look(folder):
              "--no-first-run", "--disable-extensions", "--enable-logging=stderr", "--v=0",
              f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=20000", "--dump-dom",
              f"http://127.0.0.1:{server.server_port}/probe.html"],
-            capture_output=True, text=True, timeout=300, check=True)
+            capture_output=True, text=True, timeout=900, check=True)
     finally:
         server.shutdown()
     found = re.search(r"<pre>(.*?)</pre>", done.stdout, re.S)

@@ -225,6 +225,6 @@ def test_features_larger_than_the_memory_are_clustered(tmp_path, engine):
     """77 MB of features and 58 MB of points, with 40 MB that may be allocated."""
     script = tmp_path / "script.py"
     script.write_text(_BOUNDED)
-    done = subprocess.run([sys.executable, script, tmp_path, engine], text=True, timeout=300,
+    done = subprocess.run([sys.executable, script, tmp_path, engine], text=True, timeout=900,
                           capture_output=True)
     assert done.returncode == 0 and "kept" in done.stdout, done.stderr[-2000:]

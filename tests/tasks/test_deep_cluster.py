@@ -347,6 +347,6 @@ def test_two_replicas_and_jax(kinds, tmp_path, kind, backend):
     pytest.importorskip(backend)
     script = tmp_path / "script.py"
     script.write_text(_ELSEWHERE)
-    done = subprocess.run([sys.executable, script, kind, kinds, tmp_path], text=True, timeout=400,
+    done = subprocess.run([sys.executable, script, kind, kinds, tmp_path], text=True, timeout=900,
                           env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True)
     assert done.returncode == 0, done.stderr[-3000:]

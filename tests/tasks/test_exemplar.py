@@ -427,6 +427,6 @@ assert row["step"] == 6 and np.isfinite(row["test_loss"])
 def test_on_jax(npz, tmp_path):
     pytest.importorskip("jax")
     done = subprocess.run([sys.executable, "-c", _JAX, npz, tmp_path / "run"], text=True,
-                          timeout=400, env={**os.environ, "KERAS_BACKEND": "jax"},
+                          timeout=900, env={**os.environ, "KERAS_BACKEND": "jax"},
                           capture_output=True)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -40,7 +40,7 @@ def test_jax_gives_what_tensorflow_gives(tmp_path):
             "np.savez(sys.argv[1], **{f'{name} {k}': x for name, xs in "
             "answers(np.random.default_rng(5)).items() for k, x in enumerate(xs)})")
     done = subprocess.run([sys.executable, "-c", code, path], text=True, capture_output=True,
-                          cwd=pathlib.Path(__file__).parent, timeout=400,
+                          cwd=pathlib.Path(__file__).parent, timeout=900,
                           env={**os.environ, "KERAS_BACKEND": "jax"})
     assert done.returncode == 0, done.stderr[-3000:]
     with np.load(path) as file:

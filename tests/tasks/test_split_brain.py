@@ -237,7 +237,7 @@ def test_two_replicas_are_one(task, network, rng, tmp_path):
     images[::2] = images[::2, ..., :1]
     np.savez(tmp_path / "pictures.npz", images=images, labels=np.arange(8))
     subprocess.run([sys.executable, "-c", _PROGRAM, tmp_path, task, network], check=True,
-                   timeout=300)
+                   timeout=900)
 
 
 def test_the_layer_is_the_same_on_jax(rng, tmp_path):

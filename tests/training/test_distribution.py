@@ -38,7 +38,7 @@ def _run(tmp_path, npz, replicas, xla="plain"):
     script.write_text(textwrap.dedent(_SCRIPT))
     out = tmp_path / f"{replicas}{xla}"
     subprocess.run([sys.executable, script, str(replicas), xla, str(out), str(npz)], check=True,
-                   capture_output=True, timeout=300)
+                   capture_output=True, timeout=900)
     with np.load(out / "end.npz") as file:
         return [file[k] for k in sorted(file.files)]
 

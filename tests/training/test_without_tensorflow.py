@@ -43,7 +43,7 @@ def test_a_recipe_trains_on_jax_and_its_weights_load_on_tensorflow(tmp_path, npz
 
     def run(out, steps):
         subprocess.run([sys.executable, script, npz, tmp_path / out, str(steps)], check=True,
-                       env=environment, timeout=400)
+                       env=environment, timeout=900)
 
     run("whole", 0)
     run("parts", 5)
@@ -97,6 +97,6 @@ for a, b in zip(run("/on_epoch_start", "on_epoch_start")[0], parts, strict=True)
 
 
 def test_what_a_task_changes_before_an_epoch_is_what_jax_trains(tmp_path, npz):
-    done = subprocess.run([sys.executable, "-c", _EPOCHS, npz, tmp_path], text=True, timeout=400,
+    done = subprocess.run([sys.executable, "-c", _EPOCHS, npz, tmp_path], text=True, timeout=900,
                           env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from keras_pretext.backbones.base import backbone_of
 from keras_pretext.data.arrays import ArraySource
-from keras_pretext.evaluation.features import backbone_of, size_for
+from keras_pretext.evaluation.features import size_for
 from keras_pretext.image.framing import CentreCrop
 from keras_pretext.training import answers, pretext_metrics
 from keras_pretext.visualize import activations, attention, neighbours, rotation_equivariance
