@@ -95,14 +95,15 @@ def loss(kind):
             values = -tf.reduce_sum(targets * tf.nn.log_softmax(logits), -1)
         return tf.reduce_mean(values * weight)
 
-    @tf.function
+    @tf.function(input_signature=[tf.TensorSpec((None, *x.shape[1:]), x.dtype)
+                                  for x in (codes, logits)])
     def step(codes, logits):
         with tf.GradientTape() as tape:
             tape.watch(logits)
             value = cost(codes, logits)
         return value, tape.gradient(value, logits)
 
-    step(codes[:1], logits[:1])  # the table, and TensorFlow's own
+    step(codes[:1], logits[:1])  # the table, the graph, and TensorFlow's own
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     start = memory("VmRSS")
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew

@@ -14,8 +14,7 @@ def sparse_crossentropy(logits, indices, shares):
     """Cross-entropy of targets of which only a few entries are not zero.
 
     logsumexp(logits) - sum(shares * logits[indices]). Neither it nor its gradient makes a target
-    as wide as the logits: the gradient is the softmax, from which the shares are taken. (Without
-    XLA, TensorFlow's scatter copies the softmax once.)
+    as wide as the logits: the gradient is the softmax, from which the shares are taken.
 
     Args:
         logits: float `(..., ways)`.
@@ -25,25 +24,25 @@ def sparse_crossentropy(logits, indices, shares):
     Returns:
         float32 `(...)`.
     """
-    ways, entries = logits.shape[-1], indices.shape[-1]
+    ways = logits.shape[-1]
 
     @ops.custom_gradient
     def cost(logits):
-        chosen = ops.take_along_axis(logits, indices, axis=-1)
-        total = ops.logsumexp(logits, axis=-1)
+        largest = ops.max(logits, axis=-1)
+        powers = ops.exp(logits - largest[..., None])  # the only array as wide as the logits
+        total = ops.sum(powers, axis=-1)
+        pixels = ops.arange(ops.size(total), dtype="int32")
+        places = ops.reshape(indices, (-1, indices.shape[-1])) + ways * pixels[:, None]
+        chosen = ops.reshape(ops.take(ops.reshape(logits, (-1,)), places), ops.shape(indices))
 
         def gradient(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
-            full = ops.exp(logits - total[..., None]) * upstream[..., None]
+            full = ops.reshape(powers * (upstream / total)[..., None], (-1,))
             taken = ops.reshape(-shares * upstream[..., None], (-1,))
-            place = ops.reshape(indices, (-1, entries))
-            row = ops.arange(ops.shape(place)[0], dtype="int32")[:, None]
-            row = ops.broadcast_to(row, ops.shape(place))
-            place = ops.reshape(ops.stack([row, place], -1), (-1, 2))
-            flat = ops.reshape(full, (-1, ways))
-            return ops.reshape(_added(flat, place, taken), ops.shape(logits))
+            return ops.reshape(_added(full, ops.reshape(places, (-1, 1)), taken),
+                               ops.shape(logits))
 
-        return total - ops.sum(shares * chosen, axis=-1), gradient
+        return ops.log(total) + largest - ops.sum(shares * chosen, axis=-1), gradient
 
     return cost(ops.cast(logits, "float32"))
 
