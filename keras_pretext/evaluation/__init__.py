@@ -8,6 +8,7 @@ The functions bear their modules' names, so they are imported here at once: impo
 from keras_pretext.evaluation.conv import conv
 from keras_pretext.evaluation.depth import depth
 from keras_pretext.evaluation.detection.fast_rcnn import fast_rcnn
+from keras_pretext.evaluation.detection.faster_rcnn import faster_rcnn
 from keras_pretext.evaluation.exemplar_svm import exemplar_svm
 from keras_pretext.evaluation.features import features
 from keras_pretext.evaluation.knn import knn
@@ -29,9 +30,9 @@ from keras_pretext.evaluation.voc_svm import low_shot, voc_svm
 from keras_pretext.registry import unknown_name
 
 __all__ = ["ProbeResult", "conv", "deepcluster_linear", "depth", "exemplar_svm", "fast_rcnn",
-           "features", "goyal_linear", "knn", "linear", "low_shot", "nonlinear", "protocol",
-           "retrain", "revisiting_linear", "segmentation", "semi_supervised", "surface_normals",
-           "voc_classification", "voc_svm", "zhang_linear"]
+           "faster_rcnn", "features", "goyal_linear", "knn", "linear", "low_shot", "nonlinear",
+           "protocol", "retrain", "revisiting_linear", "segmentation", "semi_supervised",
+           "surface_normals", "voc_classification", "voc_svm", "zhang_linear"]
 
 PROTOCOLS = {
     "gidaris2018-linear": linear, "gidaris2018-nonlinear": nonlinear, "gidaris2018-conv": conv,
@@ -42,7 +43,7 @@ PROTOCOLS = {
     "goyal2019-voc07-svm": voc_svm, "goyal2019-voc07-low-shot": low_shot,
     "krahenbuhl2015-voc07-cls": voc_classification, "long2015-fcn": segmentation,
     "girshick2015-fast-rcnn": fast_rcnn, "wang2017-nyu-normals": surface_normals,
-    "doersch2017-nyu-depth": depth,
+    "doersch2017-nyu-depth": depth, "ren2015-faster-rcnn": faster_rcnn,
 }
 
 

@@ -121,10 +121,11 @@ def box_loss(labels, targets, scores, moves):
     """
     labels = ops.cast(labels, "int32")
     chosen = ops.take_along_axis(scores, labels[:, None], 1)[:, 0]
-    entropy = ops.mean(ops.logsumexp(scores, -1) - chosen)
+    entropy = ops.logsumexp(scores, -1) - chosen
     mine = ops.take_along_axis(moves, labels[:, None, None], 1)[:, 0]
     wrong = ops.sum(smooth_l1(mine - targets), -1)
-    return entropy + ops.mean(ops.where(labels > 0, wrong, 0.0))
+    count = ops.maximum(ops.cast(ops.size(labels), "float32"), 1.0)
+    return ops.sum(entropy + ops.where(labels > 0, wrong, 0.0)) / count
 
 
 def sample_boxes(boxes, truth, labels, rng, count=64, part=0.25, foreground=0.5,
@@ -224,3 +225,9 @@ def detections(boxes, scores, moves, size, threshold=0.05, overlap=0.3, count=10
     return {"boxes": kept.nmsed_boxes[0, :found].numpy(),
             "labels": kept.nmsed_classes[0, :found].numpy().astype(int),
             "scores": kept.nmsed_scores[0, :found].numpy()}
+
+
+def nothing():
+    """`detections` of a picture without proposals."""
+    return {"boxes": np.zeros((0, 4), np.float32), "labels": np.zeros(0, int),
+            "scores": np.zeros(0, np.float32)}

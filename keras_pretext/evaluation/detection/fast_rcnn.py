@@ -9,6 +9,7 @@ from keras_pretext.evaluation.detection.detector import (
     Detector,
     box_loss,
     detections,
+    nothing,
     optimizer_for,
     resized,
     sample_boxes,
@@ -232,8 +233,7 @@ def _answers(net, source, boxes, scale, max_side):
         (_, images), = source.pictures([k])
         image, factor = resized(images[0], scale, max_side)
         if not len(boxes[k]):
-            found.append({"boxes": np.zeros((0, 4)), "labels": np.zeros(0, int),
-                          "scores": np.zeros(0)})
+            found.append(nothing())
             continue
         scores, moves = run(tf.constant(image[None]), tf.constant(boxes[k] * np.float32(factor)))
         size = [side * factor for side in images.shape[1:3]]
