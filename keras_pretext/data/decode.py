@@ -145,7 +145,8 @@ def decode_framed(encoded, framing, draws):
 
 
 def crop_framed(image, framing, draws):
-    """`decode_framed` of a picture that is decoded already: uint8 `(height, width, 3)`."""
+    """`decode_framed` of a picture that is decoded already: uint8 `(height, width, channels)`.
+    """
     if not framing.inside:
         return framing(image, draws)
     return _resized(_window(image, framing, draws), framing.size)
@@ -169,7 +170,7 @@ def _resized(crop, size):
 
     shape = tf.shape(crop)
     out = tf.cond((shape[0] == size) & (shape[1] == size), lambda: crop, resized)
-    return tf.ensure_shape(out, (size, size, 3))
+    return tf.ensure_shape(out, (size, size, crop.shape[-1]))
 
 
 def decode(encoded):

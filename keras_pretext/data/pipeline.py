@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from keras_pretext.data import draws as draw
+from keras_pretext.data.masks import seen_by
 
 MEMORY = 1 << 30  # decoded pictures up to this many bytes are kept in memory
 SMALL = 96 * 96  # pixels of pictures that are framed in batches: they are quicker than calls
@@ -72,7 +73,7 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
 
     import tensorflow as tf
 
-    workers = workers or os.cpu_count()
+    source, workers = seen_by(source, layer), workers or os.cpu_count()
 
     def indices():
         count = source.num_examples
@@ -112,7 +113,7 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
             framing = layer.framing
             frame = decode_framed if source.encoded and images is None else crop_framed
             image = frame(image, framing, numbers[:framing.num_draws])
-            image = tf.ensure_shape(image, (framing.size, framing.size, 3))
+            image = tf.ensure_shape(image, (framing.size, framing.size, source.channels))
             return index, (image, numbers) if layer.in_batches else layer.framed(image, numbers)
 
         stream = stream.map(numbered).unbatch()

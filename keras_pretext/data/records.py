@@ -48,7 +48,8 @@ class RecordSource(Source):
         multi_labels: `(class names, feature of all classes in a picture)` and, where there is one,
             the feature that says of each whether it is marked difficult.
         objects: `(class names, {"boxes", "labels" and perhaps "difficult", "crowd": feature})`.
-        dense: `{"mask": feature}` of an encoded picture, `{"depth": (feature, shape)}` of numbers.
+        dense: `{"mask": feature}` of an encoded picture, `{"depth": (feature, shape)}` of numbers;
+            by default the mask is `segmentation_mask`, if the first record has one.
 
     Records up to `MEMORY` bytes are checked and kept as they are encoded; larger sets are read
     where they lie, and a picture that cannot be read stops the run with its place.
@@ -64,8 +65,7 @@ class RecordSource(Source):
                  objects=None, dense=None):
         super().__init__()
         self.object_names, self._object_keys = objects or (None, {})
-        self._dense = dense or {}
-        self.dense = tuple(self._dense)
+        self._dense = dense
         self.multi_label_names, *self._multi_keys = multi_labels or (None,)
         self.name, self.split, self.paths = name, split, [str(p) for p in paths]
         parts = [scan(path) for path in self.paths]
@@ -115,6 +115,10 @@ class RecordSource(Source):
         else:
             raise DataError("records hold an encoded picture as `image` or `image/encoded`. "
                             f"Received: {sorted(features)} in {self.paths[0]}")
+        if self._dense is None:
+            has = "segmentation_mask" in features
+            self._dense = {"mask": "segmentation_mask"} if has else {}
+        self.dense = tuple(self._dense)
         keys = [label_key] if label_key else ["label", "image/class/label"]
         self._label_key = next((k for k in keys if k in features
                                 and len(features[k].int64_list.value) == 1), None)

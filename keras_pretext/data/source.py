@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_pretext.registry import unknown_name
 
-KINDS = ("tfds", "folder", "tfrecord", "npz", "scenes")
+KINDS = ("tfds", "folder", "tfrecord", "npz", "scenes", "pairs")
 SPLITS = {"train", "training", "validation", "valid", "val", "test", "testing"}
 
 
@@ -32,7 +32,8 @@ class Source:
         object_names: tuple of names where pictures have boxes, else None.
         dense: what is known of every pixel: none, or some of "mask", "depth" and "normals".
         encoded: True where `fetch` gives encoded bytes (plain JPEG or PNG), False for arrays.
-        uniform_shape: (height, width, 3) where all pictures agree, else None.
+        uniform_shape: (height, width, channels) where all pictures agree, else None.
+        channels: 3, of RGB; others are in `data.masks.seen_by`.
         skipped: list of (path, reason) of pictures left out.
     """
 
@@ -44,6 +45,7 @@ class Source:
     dense = ()
     encoded = False
     uniform_shape = None
+    channels = 3
 
     def __init__(self):
         self.skipped = []
@@ -220,11 +222,11 @@ def open(spec, split="train", root=None):  # noqa: A001
         spec: a TFDS name ("cifar10_jpeg", "tfds:voc/2007") that is prepared under
             `$KERAS_PRETEXT_DATA/tfds` or in TFDS' own data folder; a path to a prepared TFDS
             version folder; "folder:PATH" (pictures at any depth, the first level are the
-            classes); "tfrecord:GLOB"; "npz:FILE" (`images`, `labels`); "scenes" (embedded, drawn
-            on the spot; "scenes:64" for another size). A path that exists is recognised by what
-            it is.
+            classes); "tfrecord:GLOB"; "npz:FILE" (`images`, `labels`); "pairs:FOLDER" (mined from
+            video, see `PairSource`); "scenes" (embedded, drawn on the spot; "scenes:64" for
+            another size). A path that exists is recognised by what it is.
         split: "train", "test", "validation" or whatever the data set has; of TFDS data also
-            several, as "train+validation". A folder whose
+            several, as "train+validation"; of pairs their kinds. A folder whose
             sub-folders, or TFRecords whose file names, are called after splits has those;
             otherwise it is one split, whatever the name.
         root: in place of `$KERAS_PRETEXT_DATA`.
@@ -247,6 +249,10 @@ def open(spec, split="train", root=None):  # noqa: A001
         from keras_pretext.data.arrays import scenes_source
 
         return scenes_source(split, int(rest) if rest.isdigit() else 32)
+    if kind == "pairs":
+        from keras_pretext.data.pairs import PairSource
+
+        return PairSource(rest, split)
     if kind == "npz":
         from keras_pretext.data.arrays import ArraySource
 

@@ -23,6 +23,7 @@ class PretextLayer(keras.layers.Layer):
 
     uses_labels = False  # True: the pipeline puts the source's labels for the pseudolabels
     uses_index = False  # True: it puts the examples' indices, int64, for `Task.before_step`
+    channels = 3  # of a picture: 4 with its mask, 6 of two pictures, see `data.masks.seen_by`
     in_batches = True  # False: of large pictures, one at a time is quicker
     visits = 1  # how often an epoch shows each example, every time with other draws
     chosen = None  # int64 (n,): the examples to show in the place of 0 to n - 1
@@ -56,9 +57,10 @@ class PretextLayer(keras.layers.Layer):
         return inputs, labels
 
     def call(self, images, draws):
-        """uint8 `(H, W, 3)` with float32 `(num_draws,)` in [0, 1), or a batch of both."""
-        if len(images.shape) not in (3, 4) or images.shape[-1] != 3:
-            raise ValueError("an image is uint8 (height, width, 3) or a batch of such. "
+        """uint8 `(H, W, channels)`, float32 `(num_draws,)` in [0, 1), or a batch of both."""
+        if len(images.shape) not in (3, 4) or images.shape[-1] != self.channels:
+            raise ValueError(f"an image is uint8 (height, width, {self.channels}) or a batch of "
+                             "such. "
                              f"Received: shape {tuple(images.shape)}")
         if draws.shape[-1] is not None and draws.shape[-1] < self.num_draws:
             raise ValueError(f"{self.name} needs {self.num_draws} draws an image. "

@@ -9,9 +9,16 @@ from keras_pretext.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from keras_pretext.image import framing as framings
 from keras_pretext.image import photometric
 from keras_pretext.layers.patch_standardization import PatchStandardization
-from keras_pretext.losses.triplet import SemiHardTripletLoss, triplet_accuracy
+from keras_pretext.losses.triplet import (
+    CosineTripletAccuracy,
+    CosineTripletLoss,
+    SemiHardTripletLoss,
+    triplet_accuracy,
+)
+from keras_pretext.registry import unknown_name
 from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
 
+NEGATIVES = ("semi_hard", "all")
 _DRAWS = 10  # of a copy: four for the crop; flip, brightness, saturation, hue, contrast, grey
 
 
@@ -72,10 +79,12 @@ class ExemplarTriplet(Task):
     else the copies of a picture are known by its cast of colour.
 
     Args:
-        copies: of each picture in a batch.
+        copies: of each picture in a batch; 2 with `negatives="all"`.
         image_size: side of the crops in pixels.
         dim: features of the embedding.
-        margin: of the `SemiHardTripletLoss`.
+        margin: of the loss.
+        negatives: "semi_hard", or "all": the `CosineTripletLoss` against every other picture of
+            the batch (Doersch and Zisserman, ICCV 2017; that these are all could not be confirmed).
         grey: share of the copies that lose their colour.
         standardize: whether copies are normalised; False leaves that shortcut open.
         framing: how a picture becomes the square that is cropped; by default its central square
@@ -86,17 +95,21 @@ class ExemplarTriplet(Task):
     name = "exemplar_triplet"
 
     def __init__(self, copies=8, image_size=224, dim=1000, margin=0.5, grey=0.66, standardize=True,
-                 framing=None, tap=None):
+                 framing=None, tap=None, negatives="semi_hard"):
         if copies < 2 or dim < 2:
             raise ValueError("copies and dim are at least 2. "
                              f"Received: copies={copies}, dim={dim}")
         if not 0 <= grey <= 1:
             raise ValueError(f"grey is a share in [0, 1]. Received: {grey}")
+        if negatives not in NEGATIVES:
+            raise ValueError(unknown_name("negatives", negatives, NEGATIVES))
+        if negatives == "all" and copies != 2:
+            raise ValueError(f"with negatives='all' there are 2 copies. Received: {copies}")
         SemiHardTripletLoss(margin)  # refuses one that makes no sense
         self.framing = framings.get(framing or framings.CentreCrop(round(image_size * 8 / 7)))
         self.copies, self.image_size, self.dim = copies, image_size, dim
         self.margin, self.grey, self.tap = margin, grey, tap
-        self.standardize = bool(standardize)
+        self.standardize, self.negatives = bool(standardize), negatives
         self.num_draws = self.framing.num_draws + _DRAWS * copies
 
     @property
@@ -110,6 +123,9 @@ class ExemplarTriplet(Task):
         return ExemplarTripletLayer(self.copies, self.image_size, self.grey, framing)
 
     def objective(self):
+        if self.negatives == "all":
+            return {"loss": CosineTripletLoss(self.margin, groups=False),
+                    "metrics": [CosineTripletAccuracy(groups=False)]}
         accuracy = keras.metrics.MeanMetricWrapper(triplet_accuracy, name="accuracy")
         return {"loss": SemiHardTripletLoss(self.margin), "metrics": [accuracy]}
 
@@ -142,4 +158,5 @@ class ExemplarTriplet(Task):
     def get_config(self):
         return {"copies": self.copies, "image_size": self.image_size, "dim": self.dim,
                 "margin": self.margin, "grey": self.grey, "standardize": self.standardize,
-                "framing": framings.serialize(self.framing), "tap": self.tap}
+                "framing": framings.serialize(self.framing), "tap": self.tap,
+                "negatives": self.negatives}

@@ -9,11 +9,12 @@ from keras import layers, ops
 from keras_pretext.image import framing as framings
 from keras_pretext.image import patches as cutting
 from keras_pretext.image.chromatic import drop_channels, project
+from keras_pretext.image.color import grey_of_lightness
 from keras_pretext.layers.batch_normalization import BatchNormalization
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks.base import PretextLayer, PretextModel, Task, registry
 
-COLORS = ("drop", "project", "keep")
+COLORS = ("drop", "project", "lightness", "keep")
 _DRAWS = 6  # of a patch: two for the jitter, two for the colour, two for the pixelation
 
 
@@ -60,7 +61,10 @@ class RelativePatchLayer(PretextLayer):
     def puzzle(self, images, draws):
         count = self.grid * self.grid
         draws = ops.reshape(draws[:, :count * _DRAWS], (-1, count, _DRAWS))
-        x = ops.cast(self.cut(images, draws), "float32")
+        x = self.cut(images, draws)
+        if self.color == "lightness":
+            x = ops.repeat(grey_of_lightness(x), 3, -1)
+        x = ops.cast(x, "float32")
         if self.flat_field:
             x = cutting.flat_field(x)
         if self.pixelate:
@@ -100,20 +104,23 @@ class RelativePatch(Task):
         patch, gap, jitter: in pixels of the framed picture: 96, 48 and 7 in the paper. Smaller
             pictures keep the ratios: gap half a patch, jitter 7 % of it.
         grid: patches along a side; 3 gives 40 pairs a picture.
-        color: "drop" (keep one channel at random), "project" (remove the green-magenta axis) or
-            "keep", which leaves the shortcut open.
+        color: "drop" (keep one channel at random), "project" (remove the green-magenta axis),
+            "lightness" (the greys that colorization sees: the harmonised input of Doersch and
+            Zisserman, ICCV 2017) or "keep", which leaves the shortcut open.
         pixelate: share of the patches that are shrunk, to as little as 10x10 of 96x96.
         framing: by default `area_crop` with 150,000 to 450,000 pixels, scaled to the patch.
         hidden: widths of the layers above the pair: fc7 and fc8 of the paper.
         flat_field: remove each patch's slope of light, and give all the same contrast (that of the
             authors' code: root mean square 50), against vignettes; not in the paper.
         tap: the backbone's tap that is compared; its last by default. A map is flattened.
+        pool: average the map over `pool` by `pool` cells first, of trunks without fully connected
+            layers; not by default.
     """
 
     name = "relative_patch"
 
     def __init__(self, patch=96, gap=48, jitter=7, grid=3, color="drop", pixelate=0.33,
-                 framing=None, hidden=(4096, 4096), flat_field=False, tap=None):
+                 framing=None, hidden=(4096, 4096), flat_field=False, tap=None, pool=None):
         if grid < 2 or patch < 2 or gap < 0 or jitter < 0:
             raise ValueError("grid and patch are at least 2, gap and jitter at least 0. Received: "
                              f"grid={grid}, patch={patch}, gap={gap}, jitter={jitter}")
@@ -135,6 +142,7 @@ class RelativePatch(Task):
                              f"{size} pixels. Received: {self.framing.size}")
         self.patch, self.gap, self.jitter, self.grid = patch, gap, jitter, grid
         self.color, self.pixelate, self.hidden, self.tap = color, pixelate, tuple(hidden), tap
+        self.pool = pool
         self.image_size, self.flat_field = size, bool(flat_field)
         self.num_draws = self.framing.num_draws + _DRAWS * grid * grid
 
@@ -160,7 +168,13 @@ class RelativePatch(Task):
         # the backbone subtracts its mean image: patches that have mean 0 get it first
         x = ops.reshape(inputs, (-1, self.patch, self.patch, 3))
         x = layers.Rescaling(1.0, list(backbone.mean), dtype="float32", name="recentre")(x)
-        x = layers.Flatten(name="flat")(backbone.extractor(self.tap or [*backbone.taps][-1])(x))
+        x = backbone.extractor(self.tap or [*backbone.taps][-1])(x)
+        if self.pool:
+            if x.shape[1] % self.pool:
+                raise ValueError(f"pool divides the map's side, {x.shape[1]}. "
+                                 f"Received: {self.pool}")
+            x = layers.AveragePooling2D(x.shape[1] // self.pool, name="cells")(x)
+        x = layers.Flatten(name="flat")(x)
         x = ops.reshape(x, (-1, count, x.shape[-1]))
         first, second, _ = neighbours(self.grid)
         x = layers.Concatenate(name="pairs")([ops.take(x, first, axis=1),
@@ -200,4 +214,4 @@ class RelativePatch(Task):
         return {"patch": self.patch, "gap": self.gap, "jitter": self.jitter, "grid": self.grid,
                 "color": self.color, "pixelate": self.pixelate,
                 "framing": framings.serialize(self.framing), "hidden": self.hidden,
-                "flat_field": self.flat_field, "tap": self.tap}
+                "flat_field": self.flat_field, "tap": self.tap, "pool": self.pool}

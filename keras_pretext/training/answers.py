@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_pretext.data.decode import decode
 from keras_pretext.data.draws import draws
+from keras_pretext.data.masks import seen_by
 from keras_pretext.tasks.base import Task
 
 
@@ -52,6 +53,7 @@ def answered(task, model, source, count, own_examples=True):
         is None where there are no answers.
     """
     layer = task.layer()
+    source = seen_by(source, layer)
     count = min(count, source.num_examples)
     images = [picture(source, k) for k in range(count)]
     numbers = draws(0, 0, np.arange(count), task.num_draws)

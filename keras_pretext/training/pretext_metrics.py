@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_pretext.data import pipeline as pipelines
+from keras_pretext.data.masks import seen_by
 
 
 def evaluate(model, source, batch_size=64, images=None):
@@ -74,7 +75,7 @@ def batches(source, layer, batch_size, count):
     else:
         from keras_pretext.data.draws import draws
 
-        images, labels = source.arrays()
+        images, labels = seen_by(source, layer).arrays()
         for start in range(0, count, batch_size):
             index = np.arange(start, min(start + batch_size, count))
             inputs, pseudolabels = layer(

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from keras_pretext.data import pipeline as pipelines
+from keras_pretext.data.masks import seen_by
 from keras_pretext.training import checkpoint
 from keras_pretext.training.answers import answered, class_name, picture
 from keras_pretext.visualize.filters import first_layer_filters, tiled
@@ -122,8 +123,9 @@ class TensorBoard:
             batches = iter(pipelines.pipeline(trainer.source, trainer.layer, size,
                                               trainer.recipe.seed, trainer.step))
         else:
-            batches = pipelines.array_batches(trainer.source.arrays()[0], trainer.layer, size,
-                                              trainer.recipe.seed, trainer.step)
+            images = seen_by(trainer.source, trainer.layer).arrays()[0]
+            batches = pipelines.array_batches(images, trainer.layer, size, trainer.recipe.seed,
+                                              trainer.step)
         next(batches)
         start, count = time.perf_counter(), 0
         while count == 0 or time.perf_counter() - start < self.data_seconds:
@@ -140,7 +142,7 @@ class TensorBoard:
         extract = backbone.extractor([*backbone.taps][-1], pooling="avg")
         vectors, small = [], []
         for start in range(0, count, 50):
-            framed = np.stack([_framed(framing, picture(source, k))
+            framed = np.stack([_framed(framing, picture(source, k)[..., :3])
                                for k in range(start, min(start + 50, count))])
             vectors += [*keras.ops.convert_to_numpy(extract(framed, training=False))]
             small += [np.asarray(Image.fromarray(p).resize((size, size))) for p in framed]

@@ -15,6 +15,7 @@ import numpy as np
 from keras_pretext import data
 from keras_pretext.data import pipeline as pipelines
 from keras_pretext.data.arrays import ArraySource
+from keras_pretext.data.masks import seen_by
 from keras_pretext.training import checkpoint, features, optimizers, schedules, tables
 from keras_pretext.training.health import Health, NotFinite
 from keras_pretext.training.pretext_metrics import evaluate
@@ -226,7 +227,7 @@ class Trainer:
         """Arrays in, the task layer on the device, a jitted functional step (JAX)."""
         import jax
 
-        images, labels = self.source.arrays()
+        images, labels = seen_by(self.source, self.layer).arrays()
         model, layer, puzzle = self.model, self.layer, jax.jit(self.layer)
 
         @jax.jit
@@ -428,7 +429,7 @@ class Trainer:
 def _build_metrics(model, layer):
     """Creates the metrics' variables now, so that checkpoints always hold the same list."""
     size = layer.framing.size
-    inputs, labels = layer(keras.KerasTensor((2, size, size, 3), "uint8"),
+    inputs, labels = layer(keras.KerasTensor((2, size, size, layer.channels), "uint8"),
                            keras.KerasTensor((2, layer.num_draws), "float32"))
     outputs = model.compute_output_spec(inputs)
     labels, outputs = keras.tree.map_structure(
