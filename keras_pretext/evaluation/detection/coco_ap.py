@@ -24,15 +24,30 @@ def coco_ap(truth, found, names):
         ImportError: without pycocotools.
         ValueError: where there is no object.
     """
-    try:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-    except ImportError:
-        raise ImportError("COCO's average precision needs pycocotools: "
-                          "pip install 'keras_pretext[detection]'") from None
+    coco, answers = coco_api(truth, found, names)
+    if answers is None:
+        return {name: 0.0 for name in FIGURES}
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
+        judge = COCOeval(coco, answers, "bbox")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    return {name: None if value < 0 else float(value)
+            for name, value in zip(FIGURES, judge.stats[:6], strict=True)}
+
+
+def coco_api(truth, found, names):
+    """Objects and detections as pycocotools has them: two COCO, the second None without any."""
     if not any(len(row["labels"]) for row in truth):
         raise ValueError("average precision needs an object. Received: none in "
                          f"{len(truth)} pictures")
+    try:
+        from pycocotools.coco import COCO
+    except ImportError:
+        raise ImportError("COCO's average precision needs pycocotools: "
+                          "pip install 'keras_pretext[detection]'") from None
     objects = [{"image_id": k + 1, "category_id": int(label) + 1, "iscrowd": int(crowd),
                 **_rectangle(box)}
                for k, row in enumerate(truth) for box, label, crowd in zip(
@@ -43,22 +58,14 @@ def coco_ap(truth, found, names):
                 **_rectangle(box)}
                for k, row in enumerate(found) for box, label, score in zip(
                    row["boxes"], row["labels"], row["scores"], strict=True)]
-    if not answers:
-        return {name: 0.0 for name in FIGURES}
+    coco = COCO()
+    coco.dataset = {"images": [{"id": k + 1, "height": int(row["size"][0]),
+                                "width": int(row["size"][1])} for k, row in enumerate(truth)],
+                    "categories": [{"id": c + 1, "name": name} for c, name in enumerate(names)],
+                    "annotations": objects, "info": {}}
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
-        coco = COCO()
-        coco.dataset = {"images": [{"id": k + 1, "height": int(row["size"][0]),
-                                    "width": int(row["size"][1])} for k, row in enumerate(truth)],
-                        "categories": [{"id": c + 1, "name": name}
-                                       for c, name in enumerate(names)],
-                        "annotations": objects, "info": {}}
         coco.createIndex()
-        judge = COCOeval(coco, coco.loadRes(answers), "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return {name: None if value < 0 else float(value)
-            for name, value in zip(FIGURES, judge.stats[:6], strict=True)}
+        return coco, coco.loadRes(answers) if answers else None
 
 
 def _rectangle(box):
