@@ -348,6 +348,7 @@ def _preview(arguments):
 
     from keras_pretext import data, tasks
     from keras_pretext.data.draws import draws
+    from keras_pretext.data.masks import seen_by
     from keras_pretext.training.answers import picture
     from keras_pretext.visualize import puzzle_sheet
 
@@ -355,7 +356,7 @@ def _preview(arguments):
     if arguments.images:
         pictures = [_read(path) for path in arguments.images]
     else:
-        source = data.open(arguments.data)
+        source = seen_by(data.open(arguments.data), task.layer())
         pictures = [picture(source, k) for k in range(min(arguments.count, source.num_examples))]
     index = np.arange(len(pictures))
     rows = task.preview(pictures, draws(arguments.seed, 0, index, task.num_draws))

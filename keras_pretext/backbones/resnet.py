@@ -116,3 +116,34 @@ class ResNet(Backbone):
     def get_config(self):
         return {"depth": self.depth, "blocks": self.blocks, "output_stride": self.output_stride,
                 "flavour": self.flavour, "mean": self.mean, "std": self.std, "name": self.name}
+
+
+@keras.saving.register_keras_serializable(package="keras_pretext")
+class Units(Backbone):
+    """The last block's units of a residual trunk, side by side: the tap `units`, of shared weights.
+
+    Args:
+        trunk: a backbone with `units`.
+
+    Attributes:
+        count: how many there are; each has the same number of channels.
+
+    Raises:
+        ValueError: for a backbone without.
+    """
+
+    def __init__(self, trunk, name="units", **kwargs):
+        if isinstance(trunk, dict):
+            trunk = keras.saving.deserialize_keras_object(trunk)
+        if not getattr(trunk, "units", None):
+            raise ValueError("units are of a residual trunk, such as resnet. "
+                             f"Received: {trunk.name}")
+        maps = [trunk.get_layer(unit).output for unit in trunk.units]
+        stride = [*trunk.taps.values()][-1].stride
+        if len(maps) > 1:
+            maps = [layers.Concatenate(name="side_by_side")(maps)]
+        super().__init__(trunk.input, {"units": (maps[0], stride)}, name=name, **kwargs)
+        self.trunk, self.count = trunk, len(trunk.units)
+
+    def get_config(self):
+        return {"trunk": keras.saving.serialize_keras_object(self.trunk), "name": self.name}

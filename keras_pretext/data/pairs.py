@@ -103,7 +103,7 @@ def _columns(path, names):
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise ImportError("pairs are read with pyarrow: pip install pyarrow. "
+        raise ImportError("pairs are read with pyarrow: pip install 'keras_pretext[pairs]'. "
                           f"Received: {error}") from None
     if not path.is_file():
         raise DataError("mined pairs are a folder with nodes.parquet, pairs.parquet and patches/. "

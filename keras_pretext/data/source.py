@@ -13,7 +13,8 @@ import numpy as np
 
 from keras_pretext.registry import unknown_name
 
-KINDS = ("tfds", "folder", "tfrecord", "npz", "scenes", "pairs")
+DRAWN = ("scenes", "moving")
+KINDS = ("tfds", "folder", "tfrecord", "npz", "pairs", *DRAWN)
 SPLITS = {"train", "training", "validation", "valid", "val", "test", "testing"}
 
 
@@ -224,7 +225,8 @@ def open(spec, split="train", root=None):  # noqa: A001
             version folder; "folder:PATH" (pictures at any depth, the first level are the
             classes); "tfrecord:GLOB"; "npz:FILE" (`images`, `labels`); "pairs:FOLDER" (mined from
             video, see `PairSource`); "scenes" (embedded, drawn on the spot; "scenes:64" for
-            another size). A path that exists is recognised by what it is.
+            another size); "moving" (scenes with masks of what moves). A path that exists is
+            recognised by what it is.
         split: "train", "test", "validation" or whatever the data set has; of TFDS data also
             several, as "train+validation"; of pairs their kinds. A folder whose
             sub-folders, or TFRecords whose file names, are called after splits has those;
@@ -241,14 +243,18 @@ def open(spec, split="train", root=None):  # noqa: A001
         raise DataError("the data has no name; one of the kinds "
                         f"{', '.join(KINDS)}, such as tfds:NAME. Received: ''")
     kind, colon, rest = spec.partition(":")
-    if kind == "scenes" and rest and not rest.isdigit():
+    if kind in DRAWN and rest and not rest.isdigit():
         raise DataError(f"the scenes' size is a number, such as scenes:64. Received: {spec!r}")
-    if kind not in KINDS or not (colon or kind == "scenes"):
+    if kind not in KINDS or not (colon or kind in DRAWN):
         kind, rest = _recognised(spec), spec
     if kind == "scenes":
         from keras_pretext.data.arrays import scenes_source
 
         return scenes_source(split, int(rest) if rest.isdigit() else 32)
+    if kind == "moving":
+        from keras_pretext.data.moving import moving_source
+
+        return moving_source(split, int(rest) if rest.isdigit() else 32)
     if kind == "pairs":
         from keras_pretext.data.pairs import PairSource
 

@@ -12,6 +12,7 @@ from keras_pretext.evaluation.detection.faster_rcnn import faster_rcnn
 from keras_pretext.evaluation.exemplar_svm import exemplar_svm
 from keras_pretext.evaluation.features import features
 from keras_pretext.evaluation.knn import knn
+from keras_pretext.evaluation.lasso import lasso
 from keras_pretext.evaluation.linear import linear
 from keras_pretext.evaluation.linear_variants import (
     deepcluster_linear,
@@ -30,9 +31,9 @@ from keras_pretext.evaluation.voc_svm import low_shot, voc_svm
 from keras_pretext.registry import unknown_name
 
 __all__ = ["ProbeResult", "conv", "deepcluster_linear", "depth", "exemplar_svm", "fast_rcnn",
-           "faster_rcnn", "features", "goyal_linear", "knn", "linear", "low_shot", "nonlinear",
-           "protocol", "retrain", "revisiting_linear", "segmentation", "semi_supervised",
-           "surface_normals", "voc_classification", "voc_svm", "zhang_linear"]
+           "faster_rcnn", "features", "goyal_linear", "knn", "lasso", "linear", "low_shot",
+           "nonlinear", "protocol", "retrain", "revisiting_linear", "segmentation",
+           "semi_supervised", "surface_normals", "voc_classification", "voc_svm", "zhang_linear"]
 
 PROTOCOLS = {
     "gidaris2018-linear": linear, "gidaris2018-nonlinear": nonlinear, "gidaris2018-conv": conv,
@@ -43,7 +44,7 @@ PROTOCOLS = {
     "goyal2019-voc07-svm": voc_svm, "goyal2019-voc07-low-shot": low_shot,
     "krahenbuhl2015-voc07-cls": voc_classification, "long2015-fcn": segmentation,
     "girshick2015-fast-rcnn": fast_rcnn, "wang2017-nyu-normals": surface_normals,
-    "doersch2017-nyu-depth": depth, "ren2015-faster-rcnn": faster_rcnn,
+    "doersch2017-nyu-depth": depth, "ren2015-faster-rcnn": faster_rcnn, "doersch2017-lasso": lasso,
 }
 
 

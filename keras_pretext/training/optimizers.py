@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_pretext.registry import unknown_name
 
-KINDS = ("sgd", "adam")
+KINDS = ("sgd", "adam", "rmsprop")
 
 
 class _Coupled:
@@ -64,11 +64,22 @@ class CoupledAdam(_Coupled, keras.optimizers.Adam):
         self.coupled_decay = coupled_decay
 
 
+@keras.saving.register_keras_serializable(package="keras_pretext")
+class CoupledRMSprop(_Coupled, keras.optimizers.RMSprop):
+    """RMSProp whose weight decay is coupled."""
+
+    def __init__(self, learning_rate=0.001, rho=0.9, epsilon=1e-7, coupled_decay=0.0,
+                 name="coupled_rmsprop", **kwargs):
+        super().__init__(learning_rate=learning_rate, rho=rho, epsilon=epsilon, name=name,
+                         **kwargs)
+        self.coupled_decay = coupled_decay
+
+
 def build(kind, learning_rate, momentum=0.9, nesterov=False, weight_decay=0.0, plain=()):
     """The optimizer of a recipe.
 
     Args:
-        kind: "sgd", or "adam", of which `momentum` is the first beta.
+        kind: "sgd", "adam", of which `momentum` is the first beta, or "rmsprop".
         learning_rate: a number or a Keras schedule.
         plain: names of layers that SGD trains without momentum.
     """
@@ -76,4 +87,6 @@ def build(kind, learning_rate, momentum=0.9, nesterov=False, weight_decay=0.0, p
         return CoupledSGD(learning_rate, momentum, nesterov, weight_decay, plain)
     if kind == "adam":
         return CoupledAdam(learning_rate, momentum, coupled_decay=weight_decay)
+    if kind == "rmsprop":
+        return CoupledRMSprop(learning_rate, coupled_decay=weight_decay)
     raise ValueError(unknown_name("optimizer", kind, KINDS))

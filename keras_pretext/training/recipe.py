@@ -22,8 +22,8 @@ class Recipe:
         batch_size: images a step over all replicas (RotNet sees each four times).
         learning_rate: the first rate, or the peak of a one-cycle schedule.
         schedule: see `schedules.build`.
-        optimizer: "sgd" or "adam".
-        momentum, nesterov: of the SGD; the first beta of Adam.
+        optimizer: "sgd", "adam" or "rmsprop".
+        momentum, nesterov: of the SGD; the first beta of Adam; RMSProp has none.
         weight_decay: coupled, on every variable, as in Torch.
         precision: "float32" or "mixed_bfloat16".
         seed: of the weights, the order of the images and all draws.
@@ -68,7 +68,14 @@ class Recipe:
 
     def replace(self, **fields):
         """A copy with other values. Raises ValueError, with the nearest name, for unknown fields.
+
+        "task.NAME" and "backbone.NAME" are options of the two.
         """
+        for name in [*fields]:
+            field, dot, option = name.partition(".")
+            if dot and field in ("task", "backbone"):
+                kind, options = fields.get(field, getattr(self, field))
+                fields[field] = (kind, {**options, option: fields.pop(name)})
         known = [f.name for f in dataclasses.fields(self)]
         for name in fields:
             if name not in known:

@@ -217,6 +217,14 @@ def test_weight_decay_adds_up_to_the_recipes(npz, tmp_path):
     assert [o.coupled_decay for o in trainer.model.optimizers] == [0.05, 0.05]
 
 
+def test_a_recipes_options_are_set_by_name(npz):
+    value = recipe(npz).replace(**{"task.only": ["rot"], "task.lasso": 0.1, "epochs": 2})
+    assert [*value.build_task().tasks] == ["rot"] and value.build_task().lasso == 0.1
+    assert value.task[1]["tasks"] == recipe(npz).task[1]["tasks"] and value.epochs == 2
+    with pytest.raises(ValueError, match="Received: 'data.only'"):
+        recipe(npz).replace(**{"data.only": 1})
+
+
 def test_harmonised_input_is_grey(rng):
     task = small(only=["rp", "col"], harmonise=True)
     inputs, _ = batch(task, rng)

@@ -1,10 +1,8 @@
-import io
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from mined import written
 from tiny_trunk import TRUNK
 
 from keras_pretext import backbones, data, tasks
@@ -12,33 +10,11 @@ from keras_pretext.data.draws import draws
 from keras_pretext.data.pipeline import pipeline
 from keras_pretext.training import Recipe, load_run, train
 
-pa = pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow")
 
 
 def small(**options):
     return tasks.get("transitive", **{"image_size": 16, "hidden": [16], "dim": 8, **options})
-
-
-def written(folder, patches, videos, pairs, kinds, parents):
-    """A folder as `keras-pretext mine` writes it, as far as it is read."""
-    from pyarrow import parquet
-
-    (folder / "patches").mkdir(parents=True)
-    for shard, part in enumerate(np.array_split(np.arange(len(patches)), 2)):
-        with tf.io.TFRecordWriter(str(folder / "patches" / f"{shard:05d}.tfrecord")) as writer:
-            for k in part:
-                out = io.BytesIO()
-                Image.fromarray(patches[k]).save(out, "PNG")
-                feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[out.getvalue()]))
-                writer.write(tf.train.Example(features=tf.train.Features(
-                    feature={"image": feature})).SerializeToString())
-    parquet.write_table(pa.table({"node": np.arange(len(videos)),
-                                  "video": np.array(videos, "int32")}), folder / "nodes.parquet")
-    a, b = np.array(pairs).T
-    parquet.write_table(pa.table({
-        "a": a, "b": b, "kind": pa.array(kinds).dictionary_encode(),
-        "parent": np.array(parents, "int32")}), folder / "pairs.parquet")
-    return folder
 
 
 @pytest.fixture

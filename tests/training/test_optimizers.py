@@ -36,6 +36,21 @@ def test_coupled_decay_is_torchs_adam():
     assert (again.coupled_decay, again.beta_1) == (0.5, 0.5)
 
 
+def test_coupled_decay_of_rmsprop():
+    """s of g + d w; w = w - lr (g + d w) / sqrt(s + epsilon), by hand."""
+    w, s = np.array([1.0, -2.0]), np.zeros(2)
+    variable = keras.Variable(w.astype("float32"))
+    optimizer = build("rmsprop", 0.1, weight_decay=0.5)
+    optimizer.build([variable])
+    for g in ([0.3, 0.1], [-0.2, 0.4]):
+        optimizer.apply_gradients([(keras.ops.convert_to_tensor(np.float32(g)), variable)])
+        g = g + 0.5 * w
+        s = 0.9 * s + 0.1 * g * g
+        w = w - 0.1 * g / np.sqrt(s + 1e-7)
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), w, rtol=1e-4)
+    assert type(optimizer).from_config(optimizer.get_config()).coupled_decay == 0.5
+
+
 def test_a_recipe_names_its_optimizer():
     sgd = build("sgd", 0.1, 0.8, True, 0.3)
     assert isinstance(sgd, CoupledSGD)

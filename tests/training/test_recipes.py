@@ -6,6 +6,7 @@ import runpy
 
 import numpy as np
 import pytest
+from mined import written
 
 from keras_pretext import backbones, tasks
 from keras_pretext.training import Recipe, Trainer, load_recipe
@@ -38,10 +39,11 @@ def elsewhere():
 def train_a_step(path, folder):
     """On small noise pictures, two at a time; the task and the network are the recipe's own.
 
-    (Exemplars: as many classes as there are pictures; half as many clusters.)
+    (Exemplars: as many classes as there are pictures; half as many clusters. ResNet-101: 50.)
     """
     images = np.random.default_rng(0).integers(0, 256, (8, 48, 64, 3), dtype=np.uint8)
-    np.savez(folder / "pictures.npz", images=images, labels=np.arange(8))
+    np.savez(folder / "pictures.npz", images=images, labels=np.arange(8),
+             mask=images[..., 0] // 128)
     recipe = load_recipe(path, data=f"npz:{folder / 'pictures.npz'}", test_split=None, epochs=1,
                          batch_size=2, precision="float32", deterministic=False)
     task, options = recipe.task
@@ -49,6 +51,13 @@ def train_a_step(path, folder):
         recipe = recipe.replace(task=(task, {**options, "num_classes": 8, "start": None}))
     if task == "deep_cluster":
         recipe = recipe.replace(task=(task, {**options, "clusters": 4}))
+    if task == "transitive":
+        patches = images[:, :, :48]
+        written(folder / "mined", patches, range(8), [(0, 1), (2, 3), (4, 5), (6, 7)],
+                ["transitive"] * 4, range(4))
+        recipe = recipe.replace(data=f"pairs:{folder / 'mined'}")
+    if recipe.backbone[1].get("depth") == 101:
+        recipe = recipe.replace(**{"backbone.depth": 50})
     return Trainer(recipe, folder / "run", progress=False, max_steps=1).run()
 
 
