@@ -175,12 +175,12 @@ def test_fast_rcnn_learns_and_leaves_the_network_as_it_is():
     backbone, seen = small(), []
     before = [numpy(w).copy() for w in backbone.weights]
     result = evaluation.fast_rcnn(
-        backbone, squares(16, 1), squares(8, 2), "conv3", iterations=40, learning_rate=0.01,
+        backbone, squares(16, 1), squares(8, 2), "conv3", iterations=30, learning_rate=0.01,
         fc_units=(64,), pool=4, scales=(80, 96), test_scale=96, dtype="float32",
         boxes_a_picture=32, report=lambda *row: seen.append(row))
     assert result.protocol == "girshick2015-fast-rcnn" and result.metric == "mAP (voc07)"
-    assert result.mean("conv3") > 0.6
-    assert [k for k, _ in seen] == [20, 40]
+    assert result.mean("conv3") > 0.5
+    assert [k for k, _ in seen] == [20, 30]
     for old, new in zip(before, backbone.weights, strict=True):
         np.testing.assert_array_equal(old, numpy(new))
     details, = result.details["conv3"]

@@ -61,9 +61,12 @@ def test_confusion_and_its_figures_by_hand():
 
 @pytest.mark.parametrize("backbone, kernel, crop", [
     (lambda: AlexNet("caffenet", fc_units=()), 63, 18),
-    (lambda: VGG(fc_units=()), 64, 19)])
+    (lambda: VGG(11), 64, 19)])
 def test_crops_are_those_of_the_released_networks(backbone, kernel, crop):
-    """fcn.berkeleyvision.org: voc-fcn-alexnet crops from 18 on, voc-fcn32s from 19."""
+    """fcn.berkeleyvision.org: voc-fcn-alexnet crops from 18 on, voc-fcn32s from 19.
+
+    (Convolutions of a VGG keep the size, so its depth does not matter.)
+    """
     net = FCN(backbone(), "pool5", 2, (8,), 6 if kernel == 63 else 7)
     assert net.stride == 32 and (kernel - 1) / 2 - net.offset == crop
 
@@ -95,12 +98,12 @@ def test_no_pixel_is_without_a_score(flavour):
         assert (scores.argmax(-1) == 2).all() and scores.min() > 0
 
 
-@pytest.mark.parametrize("flavour", ["rotnet", "colorization"])
+@pytest.mark.parametrize("flavour", ["colorization"])
 def test_scores_lie_over_what_they_look_at(flavour, rng):
     """The pixels with a gradient surround `stride * k + offset`."""
     net = FCN(AlexNet(flavour, fc_units=()), "pool5", 1)
     net.model.get_layer("score").kernel.assign(np.ones((1, 1, 256, 1)))
-    images = tf.constant(rng.uniform(0, 255, (3, 320, 352, 3)), tf.float32)
+    images = tf.constant(rng.uniform(0, 255, (2, 320, 352, 3)), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(images)
         k = round((160 - net.offset) / net.stride)
@@ -142,7 +145,7 @@ def test_it_learns_and_leaves_the_network_as_it_is():
     before = [numpy(w).copy() for w in backbone.weights]
     result = evaluation.segmentation(
         backbone, halves(12, 1), halves(5, 2), "conv3", fc_units=(16,), fc_kernel=1, iterations=25,
-        batch_size=4, learning_rate=0.02, flip=True, report=lambda *row: seen.append(row))
+        batch_size=2, learning_rate=0.02, flip=True, report=lambda *row: seen.append(row))
     assert result.protocol == "long2015-fcn" and result.mean("conv3") > 0.7
     assert [k for k, _ in seen] == [20, 25] and seen[-1][1] < 0.4
     for old, new in zip(before, backbone.weights, strict=True):
@@ -174,9 +177,12 @@ def test_bad_input_before_training():
         evaluation.segmentation(backbone, good, good, "pool5", fc_units=(8,), fc_kernel=9)
     with pytest.raises(ValueError, match=r"\(3, 40, 56\). Received: int64 \(3, 40, 5\)"):
         ArraySource(images, dense={"mask": np.zeros((3, 40, 5), int)})
-    with pytest.raises(ValueError, match="a lower learning_rate"):
-        evaluation.segmentation(backbone, good, good, iterations=20, learning_rate=1e25,
-                                rescaled=False)
+
+
+def test_a_loss_that_is_not_finite(backbone):
+    with pytest.raises(ValueError, match="a lower learning_rate.*Received: 1e[+]25"):
+        evaluation.segmentation(backbone, halves(3, 1), halves(3, 1), fc_units=(), iterations=6,
+                                learning_rate=1e25, rescaled=False)
 
 
 def test_masks_of_another_size(monkeypatch):

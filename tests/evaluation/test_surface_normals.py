@@ -3,12 +3,10 @@
 import json
 import types
 
-import keras
 import numpy as np
 import pytest
 
 from keras_pretext import evaluation
-from keras_pretext.backbones import AlexNet
 from keras_pretext.data.arrays import ArraySource
 from keras_pretext.evaluation.surface_normals import (
     angle_figures,
@@ -74,37 +72,35 @@ def slopes(count, seed, size=(40, 56)):
                        dense={"normals": normals})
 
 
-def test_it_learns():
-    keras.utils.set_random_seed(1)
+def test_it_learns(backbone):
     result = evaluation.surface_normals(
-        AlexNet("rotnet", fc_units=(), image_size=112), slopes(12, 1), slopes(5, 2), "conv3",
-        codes=2, fc_units=(16,), fc_kernel=1, iterations=25, batch_size=4, learning_rate=0.02)
+        backbone, slopes(12, 1), slopes(5, 2), "low", codes=2, rescaled=False,
+        fc_units=(16,), fc_kernel=1, iterations=25, batch_size=4, learning_rate=0.02)
     assert result.protocol == "wang2017-nyu-normals"
-    figures, = result.details["conv3"]
-    assert figures["below_11.25"] == result.mean("conv3") > 0.8
+    figures, = result.details["low"]
+    assert figures["below_11.25"] == result.mean("low") > 0.8
     # what is wrong is wrong by the angle between the two
     wrong = 2 * np.degrees(np.arctan(0.5))
     assert figures["mean"] == pytest.approx((1 - figures["below_11.25"]) * wrong, abs=0.1)
     json.dumps(result.to_dict())
 
 
-def test_mirrored_normals_look_the_other_way(monkeypatch):
+def test_mirrored_normals_look_the_other_way(backbone, monkeypatch):
     """What the network is given of a mirrored picture: the mirrored surface."""
     seen = {}
     monkeypatch.setitem(
         evaluation.surface_normals.__globals__, "run_fcn", lambda *args, **_: seen.update(
             target=args[6]) or types.SimpleNamespace(settings={}))
     source = slopes(3, 1)
-    evaluation.surface_normals(AlexNet("rotnet", fc_units=()), source, source, codes=2)
+    evaluation.surface_normals(backbone, source, source, codes=2)
     straight, mirrored = (seen["target"](0, m) for m in (False, True))
     np.testing.assert_array_equal(straight[:4], -1)
     np.testing.assert_array_equal(mirrored[4:], 1 - straight[4:, ::-1])
 
 
-def test_bad_input_before_training():
+def test_bad_input_before_training(backbone):
     good = slopes(3, 1)
     images = good.arrays()[0]
-    backbone = AlexNet("rotnet", fc_units=())
     with pytest.raises(ValueError, match="normals of every pixel; the test split has none"):
         evaluation.surface_normals(backbone, good, ArraySource(images))
     empty = ArraySource(images, dense={"normals": np.zeros((3, 40, 56, 3), np.float32)})
