@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from keras_pretext.evaluation.fcn import check_dense, run_fcn
+from keras_pretext.evaluation.fcn import check_dense, check_options, run_fcn
 
 PROTOCOL = "doersch2017-nyu-depth"
 
@@ -66,6 +66,7 @@ def depth(model, train, test, taps=None, **options):
     Raises:
         ValueError: for depths that cannot serve, an unknown tap, a loss that is not finite.
     """
+    check_options(options)
     check_dense(train, test, "depth")
     middles = []
     for role, source in (("training", train), ("test", test)):

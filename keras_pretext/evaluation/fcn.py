@@ -4,21 +4,24 @@ What segmentation, surface normals and depth share: pictures padded by 100 pixel
 layers as convolutions, scores brought to the pictures' pixels by a fixed bilinear upsampling.
 """
 
+import inspect
+
 import keras
 import numpy as np
 from keras import layers, ops
 
+from keras_pretext.backbones.base import backbone_of
 from keras_pretext.backbones.vgg import VGG
 from keras_pretext.data import draws
 from keras_pretext.data import pipeline as pipelines
 from keras_pretext.evaluation.features import (
-    backbone_of,
     check_taps,
     first_pictures,
     weights_digest,
 )
 from keras_pretext.evaluation.probe import HeadSGD, ProbeResult
 from keras_pretext.evaluation.rescale import absorb_batch_norm, rescale
+from keras_pretext.registry import unknown_name
 from keras_pretext.training.trainer import precision
 
 PAD = 100  # pixels on every side, what the first convolution pads included
@@ -152,6 +155,15 @@ def check_dense(train, test, kind):
                 raise ValueError(f"the {kind} of a picture has its size, {size}. Received: "
                                  f"{tuple(found)} of picture {k} of {source.name!r}, split "
                                  f"{source.split!r}")
+
+
+def check_options(options):
+    """Raises ValueError for what is no option of `run_fcn`."""
+    takes = inspect.signature(run_fcn).parameters.values()
+    known = [x.name for x in takes if x.default is not x.empty]
+    for name in options:
+        if name not in known:
+            raise ValueError(unknown_name("option of this protocol", name, known))
 
 
 def run_fcn(protocol, metric, model, train, test, outputs, target, fill, loss, score, taps=None,

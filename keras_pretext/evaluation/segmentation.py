@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from keras_pretext.evaluation.fcn import check_dense, run_fcn
+from keras_pretext.evaluation.fcn import check_dense, check_options, run_fcn
 
 PROTOCOL = "long2015-fcn"
 
@@ -122,6 +122,7 @@ def segmentation(model, train, test, taps=None, ignore=255, classes=None, **opti
     Raises:
         ValueError: for masks that cannot serve, an unknown tap, a loss that is not finite.
     """
+    check_options(options)
     classes = checked_masks(train, test, ignore, classes)
 
     def target(k, mirrored):

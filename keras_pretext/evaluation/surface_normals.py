@@ -4,7 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_pretext.data import draws
-from keras_pretext.evaluation.fcn import check_dense, run_fcn
+from keras_pretext.evaluation.fcn import check_dense, check_options, run_fcn
 from keras_pretext.evaluation.segmentation import pixel_loss
 
 PROTOCOL = "wang2017-nyu-normals"
@@ -105,6 +105,7 @@ def surface_normals(model, train, test, taps=None, codes=40, **options):
     Raises:
         ValueError: for normals that cannot serve, an unknown tap, a loss that is not finite.
     """
+    check_options(options)
     check_dense(train, test, "normals")
     for role, source in (("training", train), ("test", test)):
         if not any(known(source.pixels("normals", k)).any() for k in range(source.num_examples)):

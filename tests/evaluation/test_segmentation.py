@@ -171,6 +171,8 @@ def test_bad_input_before_training():
         evaluation.segmentation(backbone, good, high)
     with pytest.raises(ValueError, match="Did you mean 'conv3'"):
         evaluation.segmentation(backbone, good, good, "conv33")
+    with pytest.raises(ValueError, match="Did you mean 'iterations'"):
+        evaluation.segmentation(backbone, plain, plain, iteration=3)
     with pytest.raises(ValueError, match="at least 1. Received: 0"):
         evaluation.segmentation(backbone, good, good, iterations=0)
     with pytest.raises(ValueError, match="begin at pixel.*Received: alexnet"):

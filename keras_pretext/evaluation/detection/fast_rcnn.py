@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_pretext.backbones.base import backbone_of
 from keras_pretext.data import draws
 from keras_pretext.data import pipeline as pipelines
 from keras_pretext.evaluation.detection.coco_ap import coco_ap
@@ -17,7 +18,7 @@ from keras_pretext.evaluation.detection.detector import (
 )
 from keras_pretext.evaluation.detection.proposals import proposals
 from keras_pretext.evaluation.detection.voc_ap import voc_ap
-from keras_pretext.evaluation.features import backbone_of, first_pictures, weights_digest
+from keras_pretext.evaluation.features import first_pictures, weights_digest
 from keras_pretext.evaluation.probe import ProbeResult
 from keras_pretext.evaluation.rescale import absorb_batch_norm, rescale
 from keras_pretext.training.trainer import precision
