@@ -43,8 +43,8 @@ PROTOCOLS = {
     "noroozi2016-nonlinear": retrain, "dosovitskiy2014-svm": exemplar_svm,
     "goyal2019-voc07-svm": voc_svm, "goyal2019-voc07-low-shot": low_shot,
     "krahenbuhl2015-voc07-cls": voc_classification, "long2015-fcn": segmentation,
-    "girshick2015-fast-rcnn": fast_rcnn, "wang2017-nyu-normals": surface_normals,
-    "doersch2017-nyu-depth": depth, "ren2015-faster-rcnn": faster_rcnn, "doersch2017-lasso": lasso,
+    "girshick2015-fast-rcnn": fast_rcnn, "wang2017-surface-normals": surface_normals,
+    "fcn-nyu-depth": depth, "ren2015-faster-rcnn": faster_rcnn, "doersch2017-lasso": lasso,
 }
 
 

@@ -1,11 +1,11 @@
-"""Depth from one picture by a fully convolutional network (Doersch & Zisserman, ICCV 2017)."""
+"""Depth from one picture by a fully convolutional network, and how much of it is right."""
 
 import numpy as np
 from keras import ops
 
 from keras_pretext.evaluation.fcn import check_dense, check_options, run_fcn
 
-PROTOCOL = "doersch2017-nyu-depth"
+PROTOCOL = "fcn-nyu-depth"
 
 
 def depth_accuracy(truth, answer):
@@ -47,9 +47,9 @@ def depth_loss(middle):
 
 
 def depth(model, train, test, taps=None, **options):
-    """`doersch2017-nyu-depth`: the part of pixels whose depth is right within a factor of 1.25.
+    """`fcn-nyu-depth`: the part of pixels whose depth is right within a factor of 1.25.
 
-    The ensemble's third column (Doersch & Zisserman, 2017). A fully convolutional network, with
+    What the task ensemble's third column counts (Doersch & Zisserman, ICCV 2017). A fully convolutional network, with
     the options of `segmentation`, gives the logarithm of each pixel's depth, by which it differs
     from the training pictures' mean; the loss is the absolute difference. The paper's decoder and
     its training are not known in detail (they follow Laina et al., 3DV 2016): numbers are not

@@ -65,7 +65,7 @@ class FCN:
     """A copy of a trunk, and a 1x1 convolution that gives every pixel `outputs` numbers.
 
     Args:
-        backbone: a Backbone; the copy has its weights. Batch normalisation keeps its statistics.
+        backbone: a Backbone; the copy has its weights. Batch normalisation stays as it is.
         tap: what the head sits on; the last by default.
         outputs: how many numbers a pixel gets. They start at zero, as in the released code.
         fc_units: widths of fully connected layers between tap and scores, from random weights;

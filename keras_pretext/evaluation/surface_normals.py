@@ -7,7 +7,7 @@ from keras_pretext.data import draws
 from keras_pretext.evaluation.fcn import check_dense, check_options, run_fcn
 from keras_pretext.evaluation.segmentation import pixel_loss
 
-PROTOCOL = "wang2017-nyu-normals"
+PROTOCOL = "wang2017-surface-normals"
 BELOW = (11.25, 22.5, 30.0)  # degrees
 IGNORE = -1
 
@@ -85,7 +85,7 @@ def sample_normals(source, a_picture=500, seed=0):
 
 
 def surface_normals(model, train, test, taps=None, codes=40, **options):
-    """`wang2017-nyu-normals`: angles between predicted and true normals of NYU depth pictures.
+    """`wang2017-surface-normals`: angles between predicted and true normals of NYU depth pictures.
 
     `codes` codewords are found by k-means of the training normals; a fully convolutional network
     with the options of `segmentation` tells for each pixel which is nearest; the answer is the

@@ -42,7 +42,7 @@ def test_it_learns_and_bad_input(backbone):
                               rescaled=False, iterations=30, batch_size=4, learning_rate=0.03,
                               drops=(0.6,))
     figures = result.details["low"][0]  # whoever knows the mean alone is wrong by 2 everywhere
-    assert result.protocol == "doersch2017-nyu-depth" and figures["below_1.25^2"] > 0.5
+    assert result.protocol == "fcn-nyu-depth" and figures["below_1.25^2"] > 0.5
     assert figures["below_1.25"] == result.mean("low") > 0.3
     assert set(figures) == {"seed", "below_1.25", "below_1.25^2",
                                                "below_1.25^3"}

@@ -76,7 +76,7 @@ def test_it_learns(backbone):
     result = evaluation.surface_normals(
         backbone, slopes(12, 1), slopes(5, 2), "low", codes=2, rescaled=False,
         fc_units=(16,), fc_kernel=1, iterations=25, batch_size=4, learning_rate=0.02)
-    assert result.protocol == "wang2017-nyu-normals"
+    assert result.protocol == "wang2017-surface-normals"
     figures, = result.details["low"]
     assert figures["below_11.25"] == result.mean("low") > 0.8
     # what is wrong is wrong by the angle between the two

@@ -20,7 +20,7 @@ class Detector:
     """A copy of a trunk, RoI pooling, fully connected layers, and two answers for each box.
 
     Args:
-        backbone: a Backbone; the copy has its weights. Batch normalisation keeps its statistics.
+        backbone: a Backbone; the copy has its weights. Batch normalisation stays as it is.
         classes: without the background.
         tap: what boxes are pooled from; by default the one before pool5, or the last.
         fc_units: widths of fully connected layers from random weights, N(0, 0.001); None takes
