@@ -49,11 +49,12 @@ def depth_loss(middle):
 def depth(model, train, test, taps=None, **options):
     """`fcn-nyu-depth`: the part of pixels whose depth is right within a factor of 1.25.
 
-    What the task ensemble's third column counts (Doersch & Zisserman, ICCV 2017). A fully convolutional network, with
-    the options of `segmentation`, gives the logarithm of each pixel's depth, by which it differs
-    from the training pictures' mean; the loss is the absolute difference. The paper's decoder and
-    its training are not known in detail (they follow Laina et al., 3DV 2016): numbers are not
-    comparable with its table.
+    What the task ensemble's third column counts (Doersch & Zisserman, ICCV 2017). A fully
+    convolutional network, with the options of `segmentation`, gives the logarithm of each pixel's
+    depth, by which it differs from the training pictures' mean; the loss is the absolute
+    difference. The paper's decoder and its training are not known in detail (they follow Laina et
+    al., 3DV 2016), so this protocol has a name of its own: its numbers do not belong into that
+    column.
 
     Args:
         train, test: sources with depth in metres: nyu_depth_v2 "train" and "validation", or an
