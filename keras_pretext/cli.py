@@ -178,6 +178,28 @@ def parser():
     sub.add_argument("--image-size", type=int, help="of encoded pictures; default: the card's")
     sub.add_argument("--batch-sizes", type=int, nargs="+", help="default: 1 2 4 ... 64")
 
+    sub = command("extract", _extract, "write the features of every picture as Parquet")
+    sub.add_argument("model", help="a zoo name, the folder of an entry or of a run")
+    sub.add_argument("--data", required=True, help="a name, folder, file, or paths:FILE")
+    sub.add_argument("--split", default="train")
+    sub.add_argument("--out", required=True, help="the folder; what is there already is kept")
+    sub.add_argument("--taps", nargs="*", help="default: the last")
+    sub.add_argument("--pooling", default="avg")
+    sub.add_argument("--image-size", type=int, help="default: what the model was trained at")
+    sub.add_argument("--dtype", help="such as mixed_bfloat16; default: the model's")
+    sub.add_argument("--batch-size", type=int, default=64)
+    sub.add_argument("--shard-size", type=int, default=4096, help="pictures in a file")
+    sub.add_argument("--processes", type=int, help="default: one for each GPU, or one")
+    sub.add_argument("--beam", nargs=argparse.REMAINDER, metavar="OPTION", help="run on Apache "
+                     "Beam; what follows are its options, such as --runner=DirectRunner")
+
+    sub = command("neighbours", _neighbours, "draw the pictures nearest to one, of an extraction")
+    sub.add_argument("image", help="a picture file")
+    sub.add_argument("--index", required=True, help="a folder that `extract` wrote")
+    sub.add_argument("--tap", help="default: the last that was extracted")
+    sub.add_argument("--count", type=int, default=6)
+    sub.add_argument("--out", default="neighbours.png")
+
     sub = command("profile", _profile, "images/s of decoding, pipeline, model and the whole")
     sub.add_argument("recipe")
     sub.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
@@ -234,13 +256,9 @@ def _pretrain(arguments):
 
 def _model(name):
     """A model that evaluation takes, from a run folder or the zoo."""
-    if os.path.isdir(os.path.join(name, "final")):
-        from keras_pretext.training import load_run
+    from keras_pretext.zoo.entry import pretext_model
 
-        return load_run(name)
-    from keras_pretext import zoo
-
-    return zoo.load(name, head=True)
+    return pretext_model(name)
 
 
 def _protocol_options(measure, arguments):
@@ -536,6 +554,28 @@ def _serve_bundle(arguments):
         options["whitening"] = stored["mean"], stored["matrix"]
     print(serving.serve_bundle(arguments.names, arguments.out, arguments.base, arguments.tap,
                                image_size=arguments.image_size, **options))
+
+
+def _extract(arguments):
+    from keras_pretext import serving
+
+    keys = ("split", "taps", "pooling", "image_size", "dtype", "batch_size", "shard_size",
+            "processes", "beam")
+    plan = serving.extract(arguments.model, arguments.data, arguments.out,
+                           **{key: getattr(arguments, key) for key in keys})
+    shown = f", {plan['failed']} cannot be decoded: see failed.csv" if plan["failed"] else ""
+    print(f"{arguments.out}: {plan['rows']} rows of {', '.join(plan['taps'])} in "
+          f"{plan['shards']} files{shown}")
+
+
+def _neighbours(arguments):
+    from keras_pretext import serving
+    from keras_pretext.visualize import puzzle_sheet
+
+    index = serving.Index(arguments.index, arguments.tap)
+    puzzle_sheet(serving.neighbours(index, _read(arguments.image), arguments.count)
+                 ).save(arguments.out)
+    print(arguments.out)
 
 
 def _profile(arguments):

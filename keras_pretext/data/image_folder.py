@@ -154,6 +154,9 @@ class ImageFolder(Source):
             return images, labels
         return self._decoded(count), labels
 
+    def identity(self, k):
+        return pathlib.Path(self.paths[k]).relative_to(self._path).as_posix()
+
     def _place(self, k):
         return self.paths[k]
 

@@ -14,7 +14,7 @@ import numpy as np
 from keras_pretext.registry import unknown_name
 
 DRAWN = ("scenes", "moving")
-KINDS = ("tfds", "folder", "tfrecord", "npz", "pairs", *DRAWN)
+KINDS = ("tfds", "folder", "paths", "tfrecord", "npz", "pairs", *DRAWN)
 SPLITS = {"train", "training", "validation", "valid", "val", "test", "testing"}
 
 
@@ -84,6 +84,10 @@ class Source:
         for k in index:
             image = self.fetch(int(k))["image"].numpy()
             yield np.array([k]), (decode(image) if self.encoded else image)[None]
+
+    def identity(self, k):
+        """What an example is called in tables: its path below the folder, or its number."""
+        return str(k)
 
     def _place(self, k):
         """Where an example lies, for messages."""
@@ -223,10 +227,10 @@ def open(spec, split="train", root=None):  # noqa: A001
         spec: a TFDS name ("cifar10_jpeg", "tfds:voc/2007") that is prepared under
             `$KERAS_PRETEXT_DATA/tfds` or in TFDS' own data folder; a path to a prepared TFDS
             version folder; "folder:PATH" (pictures at any depth, the first level are the
-            classes); "tfrecord:GLOB"; "npz:FILE" (`images`, `labels`); "pairs:FOLDER" (mined from
-            video, see `PairSource`); "scenes" (embedded, drawn on the spot; "scenes:64" for
-            another size); "moving" (scenes with masks of what moves). A path that exists is
-            recognised by what it is.
+            classes); "paths:FILE" (a path a line, see `PathList`); "tfrecord:GLOB"; "npz:FILE"
+            (`images`, `labels`); "pairs:FOLDER" (mined from video, see `PairSource`); "scenes"
+            (embedded, drawn on the spot; "scenes:64" for another size); "moving" (scenes with
+            masks of what moves). A path that exists is recognised by what it is.
         split: "train", "test", "validation" or whatever the data set has; of TFDS data also
             several, as "train+validation"; of pairs their kinds. A folder whose
             sub-folders, or TFRecords whose file names, are called after splits has those;
@@ -267,6 +271,10 @@ def open(spec, split="train", root=None):  # noqa: A001
         from keras_pretext.data.records import RecordSource
 
         return RecordSource(_shards(os.path.expanduser(rest), split), name=spec, split=split)
+    if kind == "paths":
+        from keras_pretext.data.path_list import PathList
+
+        return PathList(rest, split)
     if kind == "folder":
         from keras_pretext.data.image_folder import ImageFolder
 

@@ -92,7 +92,7 @@ def feature_views(model, source, flips=(False, True), taps=None, image_size=None
     taps = check_taps(backbone, taps)
     image_size = image_size or size_for(model, source)
     if dtype is not None:
-        backbone = _in_precision(backbone, dtype)
+        backbone = in_precision(backbone, dtype)
     base = (VERSION, weights_digest(backbone), source.fingerprint(), source.split, str(image_size),
             str(pooling))
     root = cache_root() / "features" if cache else pathlib.Path(tempfile.mkdtemp())
@@ -135,7 +135,7 @@ def first_pictures(source, image_size, count=160):
     return np.ascontiguousarray(next(iter(batches(source, image_size, count))))
 
 
-def _in_precision(backbone, dtype):
+def in_precision(backbone, dtype):
     """A copy of a backbone that computes under another dtype policy, with the same weights."""
     with precision(dtype):
         copy = type(backbone).from_config(backbone.get_config())
@@ -195,7 +195,7 @@ def _compute(backbone, source, paths, image_size, pooling, batch_size):
     images = keras.Input((image_size, image_size, 3), name="images", dtype="uint8")
     maps = backbone.extractor(taps)(images)
     maps = {tap: pooled(m, pooling) for tap, m in maps.items()}
-    run = _compiled(keras.Model(images, maps))
+    run = compiled(keras.Model(images, maps))
     wanted = {(tap, flip): (path, np.float16, maps[tap].shape[1:])
               for (tap, flip), path in paths.items()}
     with _written(wanted, source.num_examples) as files:
@@ -218,7 +218,7 @@ def _half(values):
     return keras.ops.cast(keras.ops.where(keras.ops.isfinite(values), cut, values), "float16")
 
 
-def _compiled(extractor):
+def compiled(extractor):
     def call(images):
         return {k: _half(v) for k, v in extractor(images, training=False).items()}
 

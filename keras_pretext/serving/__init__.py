@@ -1,9 +1,11 @@
-"""Serving: SavedModels that need nothing but TensorFlow, bundles for TF Serving, a client."""
+"""Serving: SavedModels that need nothing but TensorFlow, bundles for TF Serving, a client; features
+of whole data sets, and a search among them."""
 
 import importlib
 
 _HOME = {"export": "signatures", "whitening": "signatures", "serve_bundle": "bundle",
-         "Client": "client", "ServingError": "client"}
+         "Client": "client", "ServingError": "client", "extract": "extraction", "Index": "search",
+         "neighbours": "search"}
 
 __all__ = sorted(_HOME)
 

@@ -20,8 +20,8 @@ def load(name, taps=None, pooling=None, head=False, trainable=False):
     """A published model, ready to use.
 
     Args:
-        name: "rotnet_nin", "rotnet_nin@1", the folder of an entry or a file in it, or a
-            `.keras` file that training wrote.
+        name: "rotnet_nin", "rotnet_nin@1", the folder of an entry or a file in it, the folder
+            of a finished run, or a `.keras` file that training wrote.
         taps: a tap name (the model gives a tensor), a list of names or None for all (a dict).
         pooling: None for maps, "avg" or "max" for `(batch, channels)` vectors.
         head: the pretext head's answer to each image instead (for RotNet: logits of the angles).
@@ -58,6 +58,9 @@ def pretext_model(name):
 
     if str(name).endswith(".keras"):
         return weights.read_keras(name)
+    finished = pathlib.Path(name) / "final" / "model.keras"
+    if finished.is_file():
+        return weights.read_keras(finished)
     folder = store.find(name)
     store.check_sums(folder, ("config.json", "weights.npz"))
     model = weights.build(store.read_json(folder / "config.json"))

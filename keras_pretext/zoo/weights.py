@@ -107,6 +107,7 @@ def read_keras(path):
     classes and plain values. Lambda layers, functions and other modules are refused unread.
     """
     from keras_pretext import backbones, tasks  # noqa: F401  (registers the classes)
+    from keras_pretext.tasks.base import PretextModel
 
     path = pathlib.Path(path)
     if not path.is_file():
@@ -124,9 +125,11 @@ def read_keras(path):
             raise ZooError("this .keras file is not safe to read: only files that hold nothing "
                            "but registered classes of keras_pretext are. "
                            f"Received: {kind} in {path}")
-    if config.get("registered_name") != "keras_pretext>PretextModel":
+    known = config.get("registered_name")
+    kind = keras.saving.get_registered_object(known) if isinstance(known, str) else None
+    if not (isinstance(kind, type) and issubclass(kind, PretextModel)):
         raise ZooError("a .keras file in the zoo's sense holds a PretextModel. "
-                       f"Received: {config.get('registered_name')} in {path}")
+                       f"Received: {known} in {path}")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # h5py and Keras raise what they like on damaged files
