@@ -163,11 +163,15 @@ def parser():
     sub.add_argument("--steps", type=int, default=400)
     sub.add_argument("--seed", type=int, default=0)
 
-    sub = command("zoo", _zoo, "list, describe, verify and bundle published models")
-    sub.add_argument("action", choices=["list", "info", "verify", "bundle"])
+    sub = command("zoo", _zoo, "list, describe, verify, bundle and fetch published models")
+    sub.add_argument("action", choices=["list", "info", "verify", "bundle", "fetch"])
     sub.add_argument("names", nargs="*", metavar="NAME", help="name or name@version or a folder")
+    sub.add_argument("--from", dest="source", metavar="SOURCE",
+                     help="what `fetch` installs from: a folder, an archive, or its URL")
+    sub.add_argument("--sha256", help="of that archive")
     sub.add_argument("--all", action="store_true", help="every published model")
-    sub.add_argument("--out", default="bundle", help="where `bundle` puts its zoo")
+    sub.add_argument("--out", default="bundle", help="where `bundle` puts its zoo: a folder, "
+                     "or a file .tar")
 
     sub = command("serve-bundle", _serve_bundle, "write published models for TF Serving")
     sub.add_argument("names", nargs="+", metavar="NAME", help="name or name@version or a folder")
@@ -525,6 +529,13 @@ def _zoo(arguments):
 
     if arguments.action == "list":
         for name in zoo.list():
+            print(name)
+        return
+    if arguments.action == "fetch":
+        if not arguments.source:
+            raise ValueError("zoo fetch installs from somewhere: --from FOLDER, ARCHIVE or URL. "
+                             "Received: none")
+        for name in zoo.fetch(arguments.source, arguments.names, sha256=arguments.sha256):
             print(name)
         return
     names = zoo.list() if arguments.all else arguments.names

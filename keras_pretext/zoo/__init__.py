@@ -5,6 +5,7 @@
 """
 
 from keras_pretext.zoo.entry import load, publish, tables, verify
-from keras_pretext.zoo.store import bundle, info, list
+from keras_pretext.zoo.store import info, list
+from keras_pretext.zoo.transfer import bundle, fetch
 
-__all__ = ["bundle", "info", "list", "load", "publish", "tables", "verify"]
+__all__ = ["bundle", "fetch", "info", "list", "load", "publish", "tables", "verify"]

@@ -31,12 +31,17 @@ class ZooError(ValueError):
     """An entry is missing, damaged or not safe to read."""
 
 
+def own_root():
+    """Where fetched entries of a user lie: ~/.keras_pretext/zoo."""
+    return pathlib.Path("~/.keras_pretext/zoo").expanduser()
+
+
 def roots():
-    """The folders that hold entries: $KERAS_PRETEXT_ZOO, then the package's own.
+    """The folders that hold entries: $KERAS_PRETEXT_ZOO, the user's, then the package's own.
 
     In a checkout the package's is a link to its `zoo/`; in a wheel it is a copy of that.
     """
-    places = [os.environ.get("KERAS_PRETEXT_ZOO"),
+    places = [os.environ.get("KERAS_PRETEXT_ZOO"), own_root(),
               pathlib.Path(__file__).resolve().parent / "entries"]
     return [pathlib.Path(p) for p in places if p and pathlib.Path(p).is_dir()]
 
@@ -177,30 +182,3 @@ class Draft:
             shutil.rmtree(self.path, ignore_errors=True)
             if error is not None and self.new_parent and not any(self.target.parent.iterdir()):
                 self.target.parent.rmdir()
-
-
-def bundle(names, out):
-    """Copies entries, their sums checked, to a folder that is a zoo of its own.
-
-    $KERAS_PRETEXT_ZOO is set to that folder where the entries are used.
-
-    Args:
-        names: a name or a list of names, as for `load`.
-        out: the folder; entries that it has already stay as they are.
-
-    Returns:
-        `out` as a pathlib.Path.
-    """
-    names = [names] if isinstance(names, str | os.PathLike) else [*names]
-    folders = [find(name) for name in names]  # all are there before anything is written
-    for folder in folders:
-        check_sums(folder)
-    out = pathlib.Path(out)
-    for folder in folders:
-        card = read_json(folder / "card.json")
-        check_name(card["name"])
-        target = out / card["name"] / str(int(card["version"]))
-        if not target.exists():
-            with Draft(target) as draft:
-                shutil.copytree(folder, draft, dirs_exist_ok=True)
-    return out

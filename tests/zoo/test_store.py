@@ -124,22 +124,6 @@ def test_files_that_can_hold_code_are_refused(entry, name):
         zoo.load("tiny_rotnet")
 
 
-def test_bundle_is_a_zoo_of_its_own(entry, tmp_path, monkeypatch):
-    out = zoo.bundle("tiny_rotnet", tmp_path / "bundle")
-    shutil.rmtree(entry.parent)
-    monkeypatch.setenv("KERAS_PRETEXT_ZOO", str(out))
-    assert zoo.info("tiny_rotnet@1")["licence"] == "CC0"
-    store.check_sums(out / "tiny_rotnet" / "1")
-    assert sorted(os.listdir(out)) == ["tiny_rotnet"]
-    assert sorted(os.listdir(out / "tiny_rotnet")) == ["1"]
-
-
-def test_bundle_of_an_unknown_name_writes_nothing(entry, tmp_path):
-    with pytest.raises(ValueError, match="unknown zoo model"):
-        zoo.bundle(["tiny_rotnet", "other"], tmp_path / "bundle")
-    assert not (tmp_path / "bundle").exists()
-
-
 def test_a_draft_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         with store.Draft(tmp_path / "shelf" / "1") as draft:
