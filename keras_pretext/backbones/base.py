@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_pretext.layers.lab import Lab
+from keras_pretext.layers.pixel_normalization import PixelNormalization
 from keras_pretext.layers.sobel import Sobel
 from keras_pretext.registry import Registry, unknown_name
 
@@ -85,9 +86,7 @@ def normalized(images, mean, std, sobel=False, color="RGB"):
             raise ValueError("sobel is of the mean of RGB, so color stays 'RGB' with it. "
                              f"Received: {color!r}")
         return Lab(color, name="lab")(images)
-    variance = [s * s for s in std]
-    x = keras.layers.Normalization(mean=list(mean), variance=variance, dtype="float32",
-                                   name="normalize")(images)
+    x = PixelNormalization(mean, std, name="normalize")(images)
     return Sobel(name="sobel")(x) if sobel else x
 
 
