@@ -31,8 +31,9 @@ def test_the_protocol_tells_colours_apart(rng):
     labels = np.arange(80) % 4
     images = (0.7 * colors[labels] + 0.3 * rng.integers(0, 256, (80, 16, 16, 3))).astype("uint8")
     train, test = (ArraySource(images[part], labels[part]) for part in (slice(40), slice(40, 80)))
-    result = evaluation.protocol("doersch2017-lasso")(trunk(), train, test, seeds=(0,), epochs=8,
-                                                      batch_size=20, cache=False, image_size=16)
+    result = evaluation.protocol("doersch2017-lasso")(trunk(), train, test, seeds=(0,), epochs=30,
+                                                      batch_size=20, cache=False, image_size=16,
+                                                      learning_rate=0.1)
     assert result.mean("units") > 0.9 and result.settings["penalty"] == 0.01
     with pytest.raises(ValueError, match="Received: taps='block3'"):
         evaluation.protocol("lasso")(trunk(), train, test, "block3")
