@@ -160,7 +160,8 @@ class Job:
         wanted = [np.arange(k * self.plan["shard_size"], end)
                   for k, end in zip(shards, ends, strict=True)]
         index, parts, waiting = [], [], list(zip(shards, wanted, strict=True))
-        for found, vectors in self._batches(np.concatenate(wanted)):
+        for found, images in self.pictures(np.concatenate(wanted)):
+            vectors = self.vectors(images)
             index, parts = np.concatenate([index, found]).astype(np.int64), [*parts, vectors]
             advance(len(found))
             while len(waiting) > 1 and index[-1] > waiting[0][1][-1]:
@@ -182,8 +183,8 @@ class Job:
 
         return crop_framed(tf.constant(image), CentreCrop(self.size), tf.zeros((0,))).numpy()
 
-    def _batches(self, index):
-        """`(index, features)` in order, without the pictures that cannot be decoded."""
+    def pictures(self, index):
+        """`(index, uint8 (n, size, size, 3))` in order, without what cannot be decoded."""
         import tensorflow as tf
 
         from keras_pretext.data.decode import crop_framed, decode_framed
@@ -198,11 +199,11 @@ class Job:
 
         options = tf.data.Options()
         options.autotune.enabled = False  # with it, freeing an iterator stalls (TensorFlow 2.21)
-        stream = tf.data.Dataset.from_tensor_slices(index)
+        stream = tf.data.Dataset.from_tensor_slices(np.asarray(index, "int64"))
         stream = stream.map(picture, os.cpu_count(), deterministic=True).ignore_errors()
         stream = stream.batch(self.batch_size).prefetch(2).with_options(options)
         for k, images in stream:
-            yield k.numpy(), self.vectors(images.numpy())
+            yield k.numpy(), images.numpy()
 
     def _write(self, out, shard, wanted, index, parts):
         """Writes a shard of the rows that are its own; gives back the others."""
