@@ -11,11 +11,11 @@ from keras_pretext.training import Recipe
 recipe = Recipe(
     name="inpainting_context_encoder",
     task=("inpainting", {"region": "central", "overlap": 2, "adversarial": 0.001,
-                         "rate_ratio": 10.0, "image_size": 64, "width": 32}),
+                         "rate_ratio": 100.0, "image_size": 64, "width": 32}),
     backbone=("context_encoder", {"channels": [32, 64, 128, 256], "bottleneck": 512}),
     data="tiny_imagenet_part",
     test_split="validation",
-    epochs=10,
+    epochs=4,
     batch_size=64,
     optimizer="adam",
     learning_rate=2e-3,

@@ -11,7 +11,8 @@ from keras_pretext.training import Recipe
 
 recipe = Recipe(
     name="context_alexnet",
-    task=("relative_patch", {"patch": 32, "gap": 16, "jitter": 2, "hidden": [1024, 1024],
+    task=("relative_patch", {"patch": 32, "gap": 16, "jitter": 2, "color": "project",
+                             "hidden": [1024, 1024],
                              "framing": {"kind": "area_crop", "size": 132,
                                          "area": [17_500, 27_000]}}),
     backbone=("alexnet", {"flavour": "deepcontext", "conv1_stride": 2, "image_size": 32,
