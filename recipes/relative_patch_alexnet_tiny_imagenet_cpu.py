@@ -1,9 +1,11 @@
 """Context prediction at a third of the size, part of Tiny-ImageNet, two CPU cores.
 
 Paper: 46.3 % mAP on VOC 2007 detection at full size (Doersch et al., 2015, Table 1).
-Ours: no published run yet. Patches of 32 pixels, gap 16, jitter 2 (the paper's ratios), of 64-pixel
-pictures enlarged about twice; fully connected layers of 1024 units instead of 4096.
-Cost: about an hour on two CPU cores.
+Ours: after 1.5 epochs 28.4 % of the pairs (chance 15 %); linear probe of conv3 (202 classes, 3
+epochs, 3 seeds) 3.55 %, random weights 3.14 %. Patches of 32 pixels, gap 16, jitter 2 (the
+paper's ratios), of 64-pixel pictures enlarged about twice; fully connected layers of 1024 units
+instead of 4096. Colours are projected: with colours dropped the features were worth less.
+Cost: 17 minutes for 1.5 epochs on two busy CPU cores.
 Command: keras-pretext pretrain recipes/relative_patch_alexnet_tiny_imagenet_cpu.py
 """
 

@@ -1,4 +1,4 @@
-"""Small folders as `keras-pretext mine` writes them, as far as `PairSource` reads them."""
+"""Small folders of pairs mined from video, as far as `PairSource` reads them."""
 
 import io
 

@@ -19,7 +19,7 @@ class PairSource(Source):
     whether it is an intra pair (1) or not.
 
     Args:
-        folder: what `keras-pretext mine` has written.
+        folder: with the tables of docs/mining.md.
         split: kinds of pairs joined by "+" ("intra", "inter", "transitive"), or "train":
             transitive and intra pairs, of these at most two for every seven (Wang, He and Gupta,
             ICCV 2017, section 5: 7 and 2 million), evenly taken.
@@ -48,7 +48,7 @@ class PairSource(Source):
         self._patches = RecordSource(shards, name=str(folder / "patches"), threshold=0.0)
         count = self._patches.num_examples
         if count != len(nodes["video"]):
-            raise DataError(f"nodes.parquet has a row for each of the {count} patches. Mine again. "
+            raise DataError(f"nodes.parquet has a row for each of the {count} patches. "
                             f"Received: {len(nodes['video'])} rows in {str(folder)!r}")
         ends = np.stack([pairs["a"], pairs["b"]], 1).astype("int64")
         if len(ends) and not (0 <= ends.min() and ends.max() < count):

@@ -153,7 +153,7 @@ def test_bad_input(mined, tmp_path):
     with pytest.raises(ValueError, match="no such pairs.*'intra': 1.*split='inter'"):
         data.open(f"pairs:{other}", split="inter")
     other = written(tmp_path / "b", patches[:8].astype("uint8"), [0] * 9, [(0, 1)], ["intra"], [0])
-    with pytest.raises(ValueError, match="8 patches. Mine again. Received: 9 rows"):
+    with pytest.raises(ValueError, match="8 patches. Received: 9 rows"):
         data.open(f"pairs:{other}", split="intra")
     other = written(tmp_path / "c", patches[:8].astype("uint8"), [0] * 8, [(0, 8)], ["intra"], [0])
     with pytest.raises(ValueError, match="nodes 0 to 7. Received: 0 to 8"):
