@@ -7,7 +7,7 @@ import keras
 # what works on every cell by itself
 _CELLWISE = {"Activation", "Add", "BatchNormalization", "Concatenate", "Dropout", "ELU",
              "Identity", "InputLayer", "Lab", "LeakyReLU", "LocalResponseNormalization",
-             "Maximum", "Multiply", "Normalization", "PReLU", "ReLU", "Rescaling", "Relu",
+             "Maximum", "Multiply", "PReLU", "PixelNormalization", "ReLU", "Rescaling", "Relu",
              "SpatialDropout2D", "Subtract"}
 
 

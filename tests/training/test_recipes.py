@@ -61,7 +61,9 @@ def train_a_step(path, folder):
     return Trainer(recipe, folder / "run", progress=False, max_steps=1).run()
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [
+    pytest.param(path, marks=pytest.mark.slow) if "resnet101" in path.stem else path
+    for path in RECIPES], ids=lambda p: p.stem)
 def test_a_recipe_trains_a_step(path, tmp_path, elsewhere):
     row = elsewhere.apply(train_a_step, (path, tmp_path))
     assert row["step"] == 1 and np.isfinite(row["loss"])
