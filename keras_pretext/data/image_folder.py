@@ -71,6 +71,7 @@ class ImageFolder(Source):
         path: the folder.
         split: which split, where there are several.
         threshold: the part of the pictures that may be left out.
+        links: False passes over links that lead out of the folder.
 
     Raises:
         DataError: no such folder or split, no pictures, or too many that cannot be read.
@@ -78,7 +79,7 @@ class ImageFolder(Source):
 
     encoded = True
 
-    def __init__(self, path, split="train", threshold=0.01):
+    def __init__(self, path, split="train", threshold=0.01, links=True):
         super().__init__()
         if not str(path):
             raise DataError("a folder is folder:PATH. Received: 'folder:'")
@@ -88,6 +89,8 @@ class ImageFolder(Source):
         self.name, self.split = f"folder:{path}", split
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
                        and not any(part.startswith(".") for part in p.relative_to(path).parts))
+        if not links:
+            files = [p for p in files if p.resolve().is_relative_to(path.resolve())]
         if not files:
             raise DataError(f"there are no pictures ({', '.join(SUFFIXES)}) in this folder. "
                             f"Received: {str(path)!r}")

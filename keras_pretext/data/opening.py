@@ -18,7 +18,7 @@ def data_root():
     return pathlib.Path(os.environ.get("KERAS_PRETEXT_DATA", "../shared/data"))
 
 
-def open(spec, split="train", root=None):  # noqa: A001
+def open(spec, split="train", root=None, links=True):  # noqa: A001
     """The source that `spec` names.
 
     Args:
@@ -34,6 +34,7 @@ def open(spec, split="train", root=None):  # noqa: A001
             sub-folders, or TFRecords whose file names, are called after splits has those;
             otherwise it is one split, whatever the name.
         root: in place of `$KERAS_PRETEXT_DATA`.
+        links: False passes over pictures of a folder that are links out of it.
 
     Raises:
         DataError (a ValueError): for what cannot be found or used.
@@ -76,7 +77,7 @@ def open(spec, split="train", root=None):  # noqa: A001
     if kind == "folder":
         from keras_pretext.data.image_folder import ImageFolder
 
-        return ImageFolder(rest, split)
+        return ImageFolder(rest, split, links=links)
     from keras_pretext.data.tfds_source import open_tfds
 
     return open_tfds(rest, split, pathlib.Path(root) if root else data_root())

@@ -62,24 +62,55 @@ def answered(task, model, source, count, own_examples=True):
         return rows, None
     marks = []
     for k, (image, number) in enumerate(zip(images, numbers, strict=True)):
-        inputs, truth = layer(keras.ops.convert_to_tensor(image),
-                              keras.ops.convert_to_tensor(number))
+        truth, outputs = replies(model, layer, image, number)
         if layer.uses_labels:
-            truth = source.labels()[k]
-        outputs = model(keras.tree.map_structure(lambda t: t[None], inputs), training=False)
-        answers = np.argmax(keras.ops.convert_to_numpy(outputs), -1).ravel()
-        right = answers == np.ravel(keras.ops.convert_to_numpy(truth))
-        title, first = rows[k][0]
-        if len(answers) == 1:
-            label, said = ((class_name(source, n) for n in (truth, answers[0]))
-                           if layer.uses_labels else (f"label {int(truth)}", answers[0]))
-            rows[k][0], shown = (f"{title}: {label}, said {said}", first), right
-        elif len(answers) == len(rows[k]):
-            rows[k] = [(f"{title}, said {answer}", shown)
-                       for (title, shown), answer in zip(rows[k], answers, strict=True)]
-            shown = right
-        else:
-            rows[k][0] = (f"{title}, {right.sum()} of {len(right)} right", first)
-            shown = [right.all()]
-        marks.append([*map(bool, shown), *[None] * (len(rows[k]) - len(shown))])
+            truth = np.ravel(source.labels()[k])
+        named = (lambda n: class_name(source, n)) if layer.uses_labels else None
+        rows[k], shown = marked(rows[k], truth, outputs.argmax(-1), named)
+        marks.append(shown)
     return rows, marks
+
+
+def replies(model, layer, image, number):
+    """What a model that classifies answers to the puzzles of one picture.
+
+    Args:
+        model: a PretextModel.
+        layer: its task's.
+        image: uint8 `(height, width, channels)`.
+        number: the draws, float32 `(num_draws,)`.
+
+    Returns:
+        (truth, outputs): the pseudolabels, int `(k,)`, and the logits, float32 `(k, ways)`.
+    """
+    inputs, truth = layer(keras.ops.convert_to_tensor(image), keras.ops.convert_to_tensor(number))
+    outputs = model(keras.tree.map_structure(lambda t: t[None], inputs), training=False)
+    outputs = keras.ops.convert_to_numpy(outputs).astype("float32")
+    return np.ravel(keras.ops.convert_to_numpy(truth)), outputs.reshape(-1, outputs.shape[-1])
+
+
+def marked(row, truth, said, named=None):
+    """A preview's row with the answers in its titles, and the marks of its pictures.
+
+    Args:
+        row: a list of (title, uint8 array).
+        truth, said: int `(k,)`.
+        named: from a label to what it is called, or None.
+
+    Returns:
+        (row, marks): marks are True, False or None, one a picture.
+    """
+    row, right = [*row], truth == said
+    title, first = row[0]
+    if len(said) == 1:
+        label, answer = ((named(n) for n in (truth[0], said[0])) if named
+                         else (f"label {truth[0]}", said[0]))
+        row[0], shown = (f"{title}: {label}, said {answer}", first), right
+    elif len(said) == len(row):
+        row = [(f"{title}, said {answer}", shown)
+               for (title, shown), answer in zip(row, said, strict=True)]
+        shown = right
+    else:
+        row[0] = (f"{title}, {right.sum()} of {len(right)} right", first)
+        shown = [right.all()]
+    return row, [*map(bool, shown), *[None] * (len(row) - len(shown))]

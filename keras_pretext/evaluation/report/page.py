@@ -145,16 +145,7 @@ def _looks(card, figures):
     out = []
     for name, text, rows, marks in figures:
         out += [f"<h3>{_e(name)}</h3>", f"<p>{_e(text)}</p>"]
-        for r, row in enumerate(rows):
-            out.append('<div class="row">')
-            for c, (caption, picture) in enumerate(row):
-                mark = {True: "right", False: "wrong", None: ""}[marks[r][c] if marks else None]
-                large = len(row) == 1 and len(rows) == 1
-                alt = caption or name
-                out.append(f'<figure{" class=large" if large else ""}>'
-                           f'<img src="{data_uri(picture, large)}" alt="{_e(alt)}">'
-                           f'<figcaption class="{mark}">{_e(caption)}</figcaption></figure>')
-            out.append("</div>")
+        out += drawn(name, rows, marks)
         if name == "Attention maps" and card.get("equivariance"):
             out += ["<p>How far the maps turn with the picture (correlation; 1 is perfect), and "
                     "what it is when they are not turned back:</p>", '<div class="wide">',
@@ -174,6 +165,22 @@ def _looks(card, figures):
                     f"{found['pictures']} pictures.</p>",
                     charts.matrix(found["matrix"], found["classes"])]
     out += [f'<p class="note">Left out: {_e(why)}</p>' for why in card.get("left_out") or ()]
+    return out
+
+
+def drawn(name, rows, marks=None):
+    """Rows of (title, uint8 picture) as lines of HTML; `marks` as for `puzzle_sheet`."""
+    out = []
+    for r, row in enumerate(rows):
+        out.append('<div class="row">')
+        for c, (caption, picture) in enumerate(row):
+            mark = {True: "right", False: "wrong", None: ""}[marks[r][c] if marks else None]
+            large = len(row) == 1 and len(rows) == 1
+            alt = caption or name
+            out.append(f'<figure{" class=large" if large else ""}>'
+                       f'<img src="{data_uri(picture, large)}" alt="{_e(alt)}">'
+                       f'<figcaption class="{mark}">{_e(caption)}</figcaption></figure>')
+        out.append("</div>")
     return out
 
 
