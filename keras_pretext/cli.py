@@ -141,6 +141,16 @@ def parser():
     sub.add_argument("--count", type=int, default=6, help="rows, neighbours or crops in a row")
     sub.add_argument("--out", default="show.png")
 
+    sub = command("explore", _explore, "look at puzzles, answers and features in a browser")
+    sub.add_argument("--data", nargs="+", default=["scenes"], metavar="DATA",
+                     help="names, folders or files of pictures")
+    sub.add_argument("--models", nargs="*", metavar="MODEL",
+                     help="zoo names or run folders; default: all of the zoo")
+    sub.add_argument("--split", default="test")
+    sub.add_argument("--images", type=int, default=200, help="pictures of each data set, at most")
+    sub.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    sub.add_argument("--port", type=int, default=7860, help="0: a free one")
+
     sub = command("report", _report, "one HTML page on trained models, and its JSON")
     sub.add_argument("models", nargs="+", metavar="MODEL", help="a zoo name, or a run folder")
     sub.add_argument("--out", default="report", help="the folder of report.html and report.json")
@@ -465,6 +475,13 @@ def _show(arguments):
         return
     visualize.puzzle_sheet(rows).save(arguments.out)
     print(arguments.out)
+
+
+def _explore(arguments):
+    from keras_pretext import explore
+
+    explore.serve(arguments.data, arguments.models, arguments.host, arguments.port,
+                  arguments.split, arguments.images, lambda line: print(line, flush=True))
 
 
 def _report(arguments):

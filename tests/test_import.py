@@ -17,7 +17,8 @@ GROUND = {"_backend", "registry", ""}
 MODELS = {"backbones", "losses", "layers", "image"}
 TOP = {"serving", "evaluation", "mining", "zoo", "training"}
 MAY_IMPORT = {
-    "cli": TOP | MODELS | {"tasks", "data", "visualize", "demo"},
+    "cli": TOP | MODELS | {"tasks", "data", "visualize", "demo", "explore"},
+    "explore": TOP | MODELS | {"tasks", "data", "visualize"},
     "demo": TOP | MODELS | {"tasks", "data", "visualize"},
     **{part: TOP | MODELS | {"tasks", "data", "visualize"} for part in TOP},
     "visualize": MODELS | {"tasks", "data"},

@@ -62,7 +62,7 @@ def answered(task, model, source, count, own_examples=True):
         return rows, None
     marks = []
     for k, (image, number) in enumerate(zip(images, numbers, strict=True)):
-        truth, outputs = replies(model, layer, image, number)
+        (truth, outputs), = replies(model, layer, image, number).values()
         if layer.uses_labels:
             truth = np.ravel(source.labels()[k])
         named = (lambda n: class_name(source, n)) if layer.uses_labels else None
@@ -72,7 +72,7 @@ def answered(task, model, source, count, own_examples=True):
 
 
 def replies(model, layer, image, number):
-    """What a model that classifies answers to the puzzles of one picture.
+    """What the heads of a model that classify answer to the puzzles of one picture.
 
     Args:
         model: a PretextModel.
@@ -81,12 +81,20 @@ def replies(model, layer, image, number):
         number: the draws, float32 `(num_draws,)`.
 
     Returns:
-        (truth, outputs): the pseudolabels, int `(k,)`, and the logits, float32 `(k, ways)`.
+        dict from a head's name ("" where there is but one answer) to (truth, outputs): the
+        pseudolabels, int `(k,)`, and the logits, float32 `(k, ways)`.
     """
     inputs, truth = layer(keras.ops.convert_to_tensor(image), keras.ops.convert_to_tensor(number))
     outputs = model(keras.tree.map_structure(lambda t: t[None], inputs), training=False)
-    outputs = keras.ops.convert_to_numpy(outputs).astype("float32")
-    return np.ravel(keras.ops.convert_to_numpy(truth)), outputs.reshape(-1, outputs.shape[-1])
+    losses, found = model.task.objective()["loss"], {}
+    if not isinstance(losses, dict):
+        losses, truth, outputs = {"": losses}, {"": truth}, {"": outputs}
+    for head, loss in losses.items():
+        if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+            logits = keras.ops.convert_to_numpy(outputs[head]).astype("float32")
+            found[head] = (np.ravel(keras.ops.convert_to_numpy(truth[head])),
+                           logits.reshape(-1, logits.shape[-1]))
+    return found
 
 
 def marked(row, truth, said, named=None):
