@@ -52,7 +52,8 @@ def one_pass(num_examples, batch_size):
         yield 0, np.arange(start, min(start + batch_size, num_examples))
 
 
-def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=None, workers=None):
+def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=None, workers=None,
+             share=None):
     """A tf.data.Dataset of `(inputs, pseudolabels)` batches.
 
     The stream is a function of `(seed, step)`: to resume is to pass `start_step`. Small
@@ -68,6 +69,9 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
         shuffle: False visits every example once, in their own order, the tail included.
         steps: how many batches; endless by default.
         workers: parallel decodings; the number of cores by default.
+        share: `(first, count, of)`: every batch is cut into `of` equal parts, and this stream
+            gives those from `first` on, `count` of them, each as a batch of its own. Together the
+            streams of all shares hold what one stream without holds.
     """
     import os
 
@@ -76,11 +80,15 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
     source, workers = seen_by(source, layer), workers or os.cpu_count()
 
     def indices():
-        count = source.num_examples
-        batches = (index_batches(count * layer.visits, batch_size, seed, start_step) if shuffle
-                   else one_pass(count, batch_size))
-        yield from itertools.islice(batches, steps)
+        examples = source.num_examples
+        batches = (index_batches(examples * layer.visits, batch_size * of, seed, start_step)
+                   if shuffle else one_pass(examples, batch_size))
+        for epoch, index in itertools.islice(batches, steps):
+            for part in np.split(index, of)[first:first + count]:
+                yield epoch, part
 
+    first, count, of = share or (0, 1, 1)
+    batch_size //= of
     stream = tf.data.Dataset.from_generator(indices, output_signature=(
         tf.TensorSpec((), tf.int64), tf.TensorSpec((batch_size if shuffle else None,), tf.int64)))
 

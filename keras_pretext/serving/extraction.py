@@ -10,6 +10,7 @@ import os
 
 import numpy as np
 
+from keras_pretext._files import get, gfile, put
 from keras_pretext.data.pipeline import held_in_memory
 from keras_pretext.evaluation.features import (
     check_taps,
@@ -114,9 +115,8 @@ def read(out, tap=None):
         raise ValueError(unknown_name(f"tap in {out}", tap, plan["taps"]))
     tables = []
     for k in range(plan["shards"]):
-        with _gfile().GFile(os.path.join(out, shard_name(k, plan)), "rb") as file:
-            tables.append(pyarrow.parquet.read_table(io.BytesIO(file.read()),
-                                                     columns=["index", "id", tap]))
+        file = io.BytesIO(get(os.path.join(out, shard_name(k, plan))))
+        tables.append(pyarrow.parquet.read_table(file, columns=["index", "id", tap]))
     table = pyarrow.concat_tables(tables).combine_chunks()
     values = table[tap].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return {"plan": plan, "index": table["index"].to_numpy(), "ids": table["id"].to_pylist(),
@@ -228,7 +228,7 @@ class Job:
             [[self.source.identity(k), self._reason(k)] for k in failed.tolist()])})
         file = io.BytesIO()
         pyarrow.parquet.write_table(table, file)
-        _put(os.path.join(out, shard_name(shard, self.plan)), file.getvalue())
+        put(os.path.join(out, shard_name(shard, self.plan)), file.getvalue())
         return index[mine:], [{tap: x[mine:] for tap, x in vectors.items()}]
 
     def _reason(self, k):
@@ -297,8 +297,8 @@ def _begin(out, plan):
     """The plan, written; of a folder that has one already it must be the same."""
     known = _read_plan(out)
     if known is None:
-        _gfile().makedirs(out)
-        _put(os.path.join(out, PLAN), json.dumps(plan, indent=1).encode())
+        gfile().makedirs(out)
+        put(os.path.join(out, PLAN), json.dumps(plan, indent=1).encode())
         return plan
     same = json.loads(json.dumps(plan))  # as JSON gives it back
     other = sorted(k for k in same if known.get(k) != same[k])
@@ -313,45 +313,30 @@ def _end(out, plan):
     """Counts rows, lists what failed, and writes that it is done."""
     pyarrow, rows, failed = _pyarrow(), 0, []
     for k in range(plan["shards"]):
-        with _gfile().GFile(os.path.join(out, shard_name(k, plan)), "rb") as file:
-            about = pyarrow.parquet.ParquetFile(io.BytesIO(file.read())).metadata
+        file = io.BytesIO(get(os.path.join(out, shard_name(k, plan))))
+        about = pyarrow.parquet.ParquetFile(file).metadata
         rows += about.num_rows
         failed += json.loads(about.metadata[_FAILED])
     if failed:
         text = io.StringIO(newline="")
         csv.writer(text).writerows([["id", "reason"], *failed])
-        _put(os.path.join(out, FAILED), text.getvalue().encode("utf-8", "surrogateescape"))
+        put(os.path.join(out, FAILED), text.getvalue().encode("utf-8", "surrogateescape"))
     if not rows:
         raise ValueError(f"none of the {plan['pictures']} pictures can be decoded, see {FAILED}: "
                          f"{failed[0][1]}. Received: {plan['data']!r}")
     plan = {**plan, "rows": rows, "failed": len(failed)}
-    _put(os.path.join(out, PLAN), json.dumps(plan, indent=1).encode())
+    put(os.path.join(out, PLAN), json.dumps(plan, indent=1).encode())
     return plan
 
 
 def _read_plan(out):
     path = os.path.join(out, PLAN)
-    if not _gfile().exists(path):
-        return None
-    with _gfile().GFile(path, "r") as file:
-        return json.loads(file.read())
+    return json.loads(get(path)) if gfile().exists(path) else None
 
 
 def _missing(out, plan):
-    there = set(_gfile().listdir(out))
+    there = set(gfile().listdir(out))
     return [k for k in range(plan["shards"]) if shard_name(k, plan) not in there]
-
-
-def _put(path, content):
-    """Writes a file that has its name only when it is whole."""
-    beside = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}.part")
-    try:
-        with _gfile().GFile(beside, "wb") as file:
-            file.write(content)
-        _gfile().rename(beside, path, overwrite=True)
-    finally:
-        if _gfile().exists(beside):
-            _gfile().remove(beside)
 
 
 @contextlib.contextmanager
@@ -363,12 +348,6 @@ def _bar(progress, plan, missing):
         for k in missing)
     with tqdm(total=plan["pictures"], initial=done, unit=" pictures", disable=not progress) as bar:
         yield bar.update
-
-
-def _gfile():
-    import tensorflow as tf
-
-    return tf.io.gfile
 
 
 def _pyarrow():

@@ -63,14 +63,23 @@ def save(folder, step, variables, state, tables=None):
         with open(path, "wb") as file:
             np.savez(file, **arrays)
 
-    write_atomically(folder / f"step-{step:010d}.npz", write)
+    write_atomically(path_of(folder, step), write)
     for old in sorted(folder.glob("step-*.npz"))[:-2]:
         old.unlink()
 
 
+def path_of(folder, step):
+    return pathlib.Path(folder) / f"step-{step:010d}.npz"
+
+
 def latest(folder):
     """`(variables, state, tables)` of the newest whole checkpoint, or None."""
-    for path in sorted(pathlib.Path(folder).glob("step-*.npz"), reverse=True):
+    return newest(sorted(pathlib.Path(folder).glob("step-*.npz"), reverse=True))
+
+
+def newest(paths):
+    """The same of the first of some paths that can be read."""
+    for path in paths:
         try:
             with np.load(path, allow_pickle=False) as file:
                 state = json.loads(file["state"].tobytes())

@@ -9,8 +9,9 @@ from keras_pretext.data.source import digest
 from keras_pretext.training import checkpoint
 
 
-def prepared(task, source, seed, folder):
-    """What the task's `prepare` gives, from the run's `prepared.npz` if it is there, else into it.
+def prepared(task, source, seed, folder, write=True):
+    """What the task's `prepare` gives, from the run's `prepared.npz` if it is there, else into it
+    (unless `write` is False).
 
     Raises:
         ValueError: where the file was made from other data.
@@ -24,7 +25,7 @@ def prepared(task, source, seed, folder):
                              f"that data. Received: {source.name!r} for {path}")
         return kept
     found = task.prepare(source, seed)
-    if found:
+    if found and write:
         checkpoint.write_atomically(path, lambda p: np.savez(
             open(p, "wb"), data=np.array(source.fingerprint()), **found))
     return found
@@ -66,7 +67,7 @@ def labels(trainer, inputs, given):
     """
     chosen = trainer.task.before_step(trainer, _whole(trainer, given),
                                       lambda: _outputs(trainer, inputs))
-    if trainer.replicas == 1:
+    if trainer.replicas == 1 or keras.backend.backend() != "tensorflow":
         return keras.ops.convert_to_tensor(chosen)
     parts = np.split(chosen, trainer.replicas)
     return trainer.strategy.experimental_distribute_values_from_function(
@@ -103,7 +104,9 @@ def _outputs(trainer, inputs):
 
 def _whole(trainer, value):
     """A batch's values from all replicas, in order, as one NumPy array."""
-    if trainer.replicas > 1:
+    if trainer.cluster.count > 1:
+        return trainer.strategy.gather(value, axis=0).numpy()
+    if trainer.replicas > 1 and keras.backend.backend() == "tensorflow":
         return np.concatenate([keras.ops.convert_to_numpy(part) for part in
                                trainer.strategy.experimental_local_results(value)])
     return keras.ops.convert_to_numpy(value)

@@ -6,7 +6,11 @@ import json
 import os
 import pathlib
 import platform
+import shutil
+import signal
 import sys
+import tempfile
+import threading
 import time
 
 import keras
@@ -16,7 +20,14 @@ from keras_pretext import data
 from keras_pretext.data import pipeline as pipelines
 from keras_pretext.data.arrays import ArraySource
 from keras_pretext.data.masks import seen_by
-from keras_pretext.training import checkpoint, features, optimizers, schedules, tables
+from keras_pretext.training import (
+    checkpoint,
+    cluster,
+    features,
+    optimizers,
+    schedules,
+    tables,
+)
 from keras_pretext.training.health import Health, NotFinite
 from keras_pretext.training.pretext_metrics import evaluate
 from keras_pretext.training.recipe import load_recipe
@@ -46,26 +57,26 @@ class Trainer:
         recipe: a `Recipe`.
         out: the run's folder. It gets `recipe.json`, `manifest.json`, `metrics.jsonl`,
             `checkpoints/` and, at the end, `final/model.keras`.
-        strategy: a `tf.distribute.Strategy` (TensorFlow only); none by default.
+        strategy: a `tf.distribute.Strategy` on TensorFlow, a `keras.distribution.DataParallel` on
+            JAX; none by default. Of the processes of several hosts the chief alone writes the
+            folder, which all of them see, and calls the callbacks.
         xla: compile forward and gradient with XLA; by default where there is a GPU and the
             recipe does not ask for deterministic kernels (XLA lacks some).
         callbacks: objects with any of `on_start(trainer)`, `on_log(trainer, row)`,
             `on_epoch(trainer, row)`, `on_end(trainer)`.
         max_steps: stop (resumably) after this many steps; for tests and timings.
+
+    Attributes:
+        stopped: whether `run` ended early on SIGTERM, after it had saved.
     """
 
     def __init__(self, recipe, out, strategy=None, xla=None, callbacks=(), max_steps=None,
                  progress=True):
         self.recipe, self.out = recipe, pathlib.Path(out)
         self.strategy, self.callbacks, self.max_steps = strategy, list(callbacks), max_steps
-        self.progress = progress
-        self.task = recipe.build_task()
-        self.source = data.open(recipe.data, split=recipe.split)
-        self.test_source = (data.open(recipe.data, split=recipe.test_split)
-                            if recipe.test_split else None)
-        self._prepare_folder()
-        self.data, self.prepared = self.source, tables.prepared(self.task, self.source,
-                                                                recipe.seed, self.out)
+        self.progress, self.stopped, self.cluster = progress, False, cluster.of(strategy)
+        self.cluster.together(self._open)
+        self.cluster.chief_first(self._prepare_folder)
         self.task.adopt(self.prepared)
         examples = self.task.examples(self.source, self.prepared)
         if examples is not None:
@@ -89,11 +100,14 @@ class Trainer:
             self.strategy = strategy or tf.distribute.get_strategy()
             self.replicas = self.strategy.num_replicas_in_sync
             scope = self.strategy.scope()
-        else:
-            if strategy is not None:
-                raise ValueError("a tf.distribute strategy needs the TensorFlow backend. "
-                                 f"Received: {keras.backend.backend()!r}")
+        elif strategy is None:
             self.replicas, scope = 1, contextlib.nullcontext()
+        else:
+            if not isinstance(strategy, keras.distribution.DataParallel):
+                raise ValueError("a tf.distribute strategy needs the TensorFlow backend; on JAX "
+                                 "it is a keras.distribution.DataParallel. "
+                                 f"Received: {strategy!r} on {keras.backend.backend()!r}")
+            self.replicas, scope = strategy.device_mesh.devices.size, strategy.scope()
         if recipe.batch_size % self.replicas:
             raise ValueError(f"batch_size is a multiple of the {self.replicas} replicas. "
                              f"Received: {recipe.batch_size}")
@@ -106,7 +120,7 @@ class Trainer:
             self.model.build_optimizers(*others)
             self.layer = self.task.layer()
             _build_metrics(self.model, self.layer)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.begun, self._asked_to_stop = 0, 0.0, 0, False
         self.health = Health(self.task.chance, diagnose=lambda: self.task.diagnose(self))
         self.tables = self.task.tables(self.source, recipe.seed)
         self._restore()
@@ -121,7 +135,24 @@ class Trainer:
 
     # -- the folder -------------------------------------------------------------------------
 
+    def _open(self):
+        recipe = self.recipe
+        self.task = recipe.build_task()
+        self.data = self.source = data.open(recipe.data, split=recipe.split)
+        self.test_source = (data.open(recipe.data, split=recipe.test_split)
+                            if recipe.test_split else None)
+
     def _prepare_folder(self):
+        kept = self.out / "recipe.json"
+        if self.cluster.chief:
+            self._check_writable()
+        else:
+            self.cluster.awaited(kept)
+        self._check_recipe(kept)
+        self.prepared = tables.prepared(self.task, self.source, self.recipe.seed, self.out,
+                                        write=self.cluster.chief)
+
+    def _check_writable(self):
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             probe = self.out / ".writable"
@@ -130,7 +161,8 @@ class Trainer:
         except OSError as error:
             raise ValueError(f"the output folder cannot be written ({error.strerror}). "
                              f"Received: {self.out}") from None
-        kept = self.out / "recipe.json"
+
+    def _check_recipe(self, kept):
         if kept.exists():
             if load_recipe(kept).fingerprint() != self.recipe.fingerprint():
                 other = json.loads(kept.read_text())
@@ -143,12 +175,33 @@ class Trainer:
             checkpoint.write_json(kept, self.recipe.to_dict())
 
     def _restore(self):
-        found = checkpoint.latest(self.out / "checkpoints")
         self._log = self.out / "metrics.jsonl"
+        found = self._read(self.out / "checkpoints")
         if not found:
-            self._log.unlink(missing_ok=True)
+            if self.cluster.chief:
+                self._log.unlink(missing_ok=True)
             return
-        values, state, kept = found
+        self._take(*found)
+        if self._log.exists() and self.cluster.chief:  # what came after the checkpoint comes again
+            rows = [r for r in self._log.read_text().splitlines(True)
+                    if r.endswith("\n") and json.loads(r)["step"] <= self.step]
+            checkpoint.write_atomically(self._log, lambda p: p.write_text("".join(rows)))
+
+    def _read(self, folder):
+        """The chief's newest checkpoint in a folder, or None: the same for all hosts."""
+        found = checkpoint.latest(folder) if self.cluster.chief else None
+        step = self.cluster.agreed(found[1]["step"] if found else -1)
+
+        def same():
+            path = self.cluster.awaited(checkpoint.path_of(folder, step))
+            taken = checkpoint.newest([path])
+            if taken is None:
+                raise ValueError(f"this checkpoint cannot be read here. Received: {path}")
+            return taken
+
+        return self.cluster.together(same) if self.cluster.count > 1 and step >= 0 else found
+
+    def _take(self, values, state, kept):
         variables = checkpoint.variables_of(self.model)
         if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
             raise ValueError("the checkpoint's variables do not fit this recipe's model. "
@@ -158,26 +211,45 @@ class Trainer:
         self.tables = tables.checked(kept, self.tables, self.out / "checkpoints")
         self.step, self.seconds = state["step"], state["seconds"]
         self.health.set_state(state["health"])
-        if self._log.exists():  # what was logged after the checkpoint comes again
-            rows = [r for r in self._log.read_text().splitlines(True)
-                    if r.endswith("\n") and json.loads(r)["step"] <= self.step]
-            checkpoint.write_atomically(self._log, lambda p: p.write_text("".join(rows)))
 
-    def _save(self):
+    def _save(self, folder="checkpoints"):
         if on_tensorflow():
             self._average_replicas()
+        # all hosts read: what replicas keep apart (metrics) is summed over them
         values = [keras.ops.convert_to_numpy(v) for v in checkpoint.variables_of(self.model)]
         state = {"seconds": self.seconds, "health": self.health.state()}
-        checkpoint.save(self.out / "checkpoints", self.step, values, state, self.tables)
+        if self.cluster.chief:
+            checkpoint.save(self.out / folder, self.step, values, state, self.tables)
 
     def _average_replicas(self):
         """Every replica keeps its own running statistics; what is saved is their mean."""
         if self.replicas == 1:
             return
-        for variable in self.model.non_trainable_variables:
-            if "float" in variable.dtype:
-                parts = self.strategy.experimental_local_results(variable.value)
-                variable.assign(np.mean([p.numpy() for p in parts], axis=0))
+        if not hasattr(self, "_means"):
+            import tensorflow as tf
+
+            self._averaged = [v for v in self.model.non_trainable_variables if "float" in v.dtype]
+
+            def means():
+                parts = self.strategy.run(lambda: [tf.identity(v.value) for v in self._averaged])
+                return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, parts, axis=None)
+
+            self._means = tf.function(means)
+        if self._averaged:
+            for variable, mean in zip(self._averaged, self._means(), strict=True):
+                variable.assign(mean)
+
+    def _begin_epoch(self, epoch):
+        """The task's `on_epoch_start`: on the chief, and the others take what came of it."""
+        if self.cluster.chief:
+            self.task.on_epoch_start(self, epoch)
+        if self.cluster.count > 1:
+            self._save("begun")
+            self._take(*self._read(self.out / "begun"))
+            self.cluster.agreed(0)
+            if self.cluster.chief:
+                shutil.rmtree(self.out / "begun")
+        self._adopt()
 
     # -- steps ------------------------------------------------------------------------------
 
@@ -197,9 +269,17 @@ class Trainer:
     def _tensorflow_steps(self):
         import tensorflow as tf
 
+        def stream_of(steps, **share):
+            return pipelines.pipeline(self.source, self.layer, self.recipe.batch_size,
+                                      self.recipe.seed, self.step, steps=steps, **share)
+
         def make(steps):
-            stream = pipelines.pipeline(self.source, self.layer, self.recipe.batch_size,
-                                        self.recipe.seed, self.step, steps=steps)
+            if self.cluster.count > 1:  # a host reads only the pictures of its own replicas
+                mine = self.replicas // self.cluster.count
+                share = (self.cluster.index * mine, mine, self.replicas)
+                return self.strategy.distribute_datasets_from_function(
+                    lambda context: stream_of(steps, share=share))
+            stream = stream_of(steps)
             if self.replicas == 1:
                 return stream
             options = tf.data.Options()
@@ -209,9 +289,12 @@ class Trainer:
 
         batches = self._streams(make)
 
+        def step(batch, stop):
+            return {**self.model.train_step(batch), "stop": stop}
+
         @tf.function
-        def run(batch):
-            logs = self.strategy.run(self.model.train_step, args=(batch,))
+        def run(batch, stop):
+            logs = self.strategy.run(step, args=(batch, stop))
             return {k: self.strategy.reduce(tf.distribute.ReduceOp.MEAN, v, axis=None)
                     if self.replicas > 1 else v for k, v in logs.items()}
 
@@ -221,7 +304,8 @@ class Trainer:
             waited = time.perf_counter() - start
             if self.task.before_step:
                 batch = (batch[0], tables.labels(self, *batch))
-            yield {k: float(v) for k, v in run(batch).items()}, waited
+            logs = run(batch, tf.constant(float(self._asked_to_stop)))
+            yield {k: float(v) for k, v in logs.items()}, waited
 
     def _other_steps(self):
         """Arrays in, the task layer on the device, a jitted functional step (JAX)."""
@@ -247,6 +331,7 @@ class Trainer:
             if self.task.before_step:
                 given = tables.labels(self, puzzle(*batch)[0], given)
             logs, self._state = run(self._state, given, *batch)
+            logs["stop"] = self._asked_to_stop
             yield {k: float(v) for k, v in logs.items()}, waited
 
     def _groups(self):
@@ -269,18 +354,36 @@ class Trainer:
     # -- the loop ---------------------------------------------------------------------------
 
     def _call(self, event, *args):
-        for callback in self.callbacks:
+        for callback in self.callbacks if self.cluster.chief else ():
             if hasattr(callback, event):
                 getattr(callback, event)(self, *args)
 
     def write_row(self, row):
-        with open(self._log, "a") as file:
-            file.write(json.dumps(row) + "\n")
+        if self.cluster.chief:
+            with open(self._log, "a") as file:
+                file.write(json.dumps(row) + "\n")
 
     def run(self):
-        """Trains to the end (or `max_steps`); returns the last row of metrics."""
+        """Trains to the end (or `max_steps`, or SIGTERM); returns the last row of metrics."""
+        former = None
+        if threading.current_thread() is threading.main_thread():
+            former = signal.signal(signal.SIGTERM, self._stop_soon)
+        try:
+            return self._run()
+        finally:
+            if former is not None:
+                signal.signal(signal.SIGTERM, former)
+
+    def _stop_soon(self, *_):
+        """After the step, on all hosts; the next signal ends the process at once."""
+        self._asked_to_stop = True
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _run(self):
         recipe, begun = self.recipe, time.perf_counter() - self.seconds
-        self._manifest()
+        self.begun = self.step
+        if self.cluster.chief:
+            self._manifest()
         self._adopt()
         self._call("on_start")
         steps = self._tensorflow_steps() if on_tensorflow() else self._other_steps()
@@ -290,12 +393,13 @@ class Trainer:
             stop = min(stop, self.step + self.max_steps)
         while self.step < stop:
             if self.task.on_epoch_start and self.step % self.steps_per_epoch == 0:
-                self.task.on_epoch_start(self, self.step // self.steps_per_epoch)
-                self._adopt()
+                self._begin_epoch(self.step // self.steps_per_epoch)
             logs, wait = next(steps)
             waited += wait
             self.step += 1
             self.seconds = time.perf_counter() - begun
+            if logs.pop("stop"):
+                self.stopped, stop = True, self.step
             if not np.isfinite(logs["loss"]):
                 self._not_finite(logs)
             self.health.update(logs, recipe.batch_size)
@@ -333,6 +437,7 @@ class Trainer:
         if self.step >= self.total_steps:
             self._finish(row)
         self._call("on_end")
+        self.cluster.agreed(0)  # no host leaves before the chief has finished
         return row
 
     def _reset_metrics(self):
@@ -342,7 +447,7 @@ class Trainer:
             self._state = (*self._state[:3], zeros)
 
     def _bar(self):
-        if not self.progress:
+        if not self.progress or not self.cluster.chief:
             return None
         from tqdm import tqdm
 
@@ -358,7 +463,13 @@ class Trainer:
     def _not_finite(self, logs):
         """Saves the batch that made the loss NaN or Inf, then stops."""
         path = self.out / "not_finite.npz"
-        start = self.step - 1
+        if self.cluster.chief:
+            self._write_batch(path, self.step - 1)
+        raise NotFinite(f"the loss is {logs['loss']} at step {self.step}. The batch is in {path}; "
+                        "the last checkpoint is from before it. A lower learning rate is the "
+                        "usual remedy.")
+
+    def _write_batch(self, path, start):
         epoch, index = next(pipelines.index_batches(
             self.source.num_examples * self.layer.visits, self.recipe.batch_size,
             self.recipe.seed, start))
@@ -369,9 +480,6 @@ class Trainer:
             for k, v in enumerate(keras.tree.flatten((inputs, labels))):
                 arrays[f"tensor{k}"] = v.numpy()
         checkpoint.write_atomically(path, lambda p: np.savez(open(p, "wb"), **arrays))
-        raise NotFinite(f"the loss is {logs['loss']} at step {self.step}. The batch is in {path}; "
-                        "the last checkpoint is from before it. A lower learning rate is the "
-                        "usual remedy.")
 
     def evaluate(self):
         """Loss and metrics of the task on the test split: `test_<name>`; see `evaluate`."""
@@ -407,8 +515,12 @@ class Trainer:
 
     def _finish(self, row):
         folder = self.out / "final"
-        folder.mkdir(exist_ok=True)
         self._synchronise()
+        if not self.cluster.chief:  # saving reads what the replicas keep apart, see `_save`
+            with tempfile.TemporaryDirectory() as other:
+                self.model.save(pathlib.Path(other) / "model.keras")
+            return
+        folder.mkdir(exist_ok=True)
 
         def write(path):
             self.model.save(path.with_suffix(".keras"))

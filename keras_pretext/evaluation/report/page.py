@@ -58,18 +58,28 @@ def page(facts, figures):
     """
     models = facts["models"]
     names = [title(card) for card in models]
-    head = "Report: " + ", ".join(names)
-    out = ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8">',
-           f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-           '<meta name="viewport" content="width=device-width, initial-scale=1">',
-           f'<link rel="icon" href="data:,"><title>{_e(head)}</title>',
-           f"<style>{_STYLE}</style></head><body>", f"<h1>{_e(head)}</h1>",
-           '<nav><a href="#measured">Measured</a>',
+    out = ['<nav><a href="#measured">Measured</a>',
            *(f'<a href="#model{k}">{_e(name)}</a>' for k, name in enumerate(names)), "</nav>"]
     out += _measured(facts["results"])
     for k, (card, shown) in enumerate(zip(models, figures, strict=True)):
         out += [f'<h2 id="model{k}">{_e(names[k])}</h2>', *_model(card), *_looks(card, shown)]
-    return "\n".join([*out, "</body></html>"]) + "\n"
+    return document("Report: " + ", ".join(names), out)
+
+
+def document(head, lines):
+    """A whole page of HTML.
+
+    Args:
+        head: its title, text.
+        lines: what comes below, HTML.
+    """
+    return "\n".join([
+        "<!doctype html>", '<html lang="en"><head><meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f'<link rel="icon" href="data:,"><title>{_e(head)}</title>',
+        f"<style>{_STYLE}</style></head><body>", f"<h1>{_e(head)}</h1>", *lines,
+        "</body></html>"]) + "\n"
 
 
 def _e(text):
@@ -96,10 +106,10 @@ def _measured(groups):
             cells = ["" if tap not in row["values"] else
                      f"{row['values'][tap]['mean']:.2f} ± {row['values'][tap]['std']:.2f}"
                      for tap in taps]
-            out.append(_row([who, *cells, row["epochs"] or "", row["seeds"] or ""]))
+            out.append(table_row([who, *cells, row["epochs"] or "", row["seeds"] or ""]))
         for row in group["paper"]:
             cells = [number(row["values"][tap]) if tap in row["values"] else "" for tap in taps]
-            out.append(_row([f"{row['method']}, {row['table']}", *cells, "", ""], "paper"))
+            out.append(table_row([f"{row['method']}, {row['table']}", *cells, "", ""], "paper"))
         out.append("</tbody></table></div>")
         if group["note"]:
             out.append(f'<p class="note">{_e(group["note"])}.</p>')
@@ -111,7 +121,7 @@ def _measured(groups):
     return out
 
 
-def _row(cells, kind=""):
+def table_row(cells, kind=""):
     kind = f' class="{kind}"' if kind else ""
     return f"<tr{kind}>" + "".join(f"<td>{_e(cell)}</td>" for cell in cells) + "</tr>"
 
@@ -151,7 +161,7 @@ def _looks(card, figures):
                     "what it is when they are not turned back:</p>", '<div class="wide">',
                     "<table><thead><tr><th>tap</th><th>p</th><th>turned back</th>"
                     "<th>as they are</th></tr></thead><tbody>",
-                    *(_row([tap, f"{v['power']:g}", f"{v['turned_back']:.3f}",
+                    *(table_row([tap, f"{v['power']:g}", f"{v['turned_back']:.3f}",
                             f"{v['as_they_are']:.3f}"])
                       for tap, v in card["equivariance"].items()), "</tbody></table></div>"]
     for field, name, text in (
@@ -166,6 +176,12 @@ def _looks(card, figures):
                     charts.matrix(found["matrix"], found["classes"])]
     out += [f'<p class="note">Left out: {_e(why)}</p>' for why in card.get("left_out") or ()]
     return out
+
+
+def figure(uri, caption, alt, mark="", large=False):
+    """A picture with what is written below it, HTML."""
+    return (f'<figure{" class=large" if large else ""}><img src="{uri}" alt="{_e(alt)}">'
+            f'<figcaption class="{mark}">{_e(caption)}</figcaption></figure>')
 
 
 def drawn(name, rows, marks=None):

@@ -1,0 +1,62 @@
+"""Frames of video files, with their times."""
+
+import pathlib
+
+SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"}
+
+
+class VideoError(ValueError):
+    """A video that cannot be used, or not from here on."""
+
+
+def find(videos):
+    """The files among files and folders (video files at any depth), sorted.
+
+    Raises:
+        ValueError: where a path does not exist, or there is none.
+    """
+    videos = [videos] if isinstance(videos, str | pathlib.Path) else list(videos)
+    found = []
+    for path in map(pathlib.Path, videos):
+        if path.is_dir():
+            found += [p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise ValueError(f"there is no such video or folder. Received: {str(path)!r}")
+    if not found:
+        raise ValueError(f"there is no video ({', '.join(sorted(SUFFIXES))}) in these folders. "
+                         f"Received: {[str(v) for v in videos]}")
+    return sorted({str(path.resolve()) for path in found})
+
+
+def frames(path, short_side):
+    """Yields `(frame, time, (height, width))` of a file's first video stream.
+
+    Args:
+        path: of the file.
+        short_side: pixels to which frames are scaled.
+
+    Yields:
+        RGB uint8 `(height, width, 3)`; seconds; the height and width before scaling.
+
+    Raises:
+        VideoError: where nothing can be decoded, or, after some frames, where the file is damaged.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as file:
+            if not file.streams.video:
+                raise VideoError("it holds no video stream")
+            stream = file.streams.video[0]
+            stream.thread_type = "AUTO"
+            rate = float(stream.average_rate or 25)
+            for number, frame in enumerate(file.decode(stream)):
+                size = frame.height, frame.width
+                scale = short_side / min(size)
+                height, width = (max(short_side, round(side * scale)) for side in size)
+                image = frame.to_ndarray(format="rgb24", width=width, height=height)
+                yield image, number / rate if frame.time is None else frame.time, size
+    except (av.error.FFmpegError, OSError, EOFError) as error:
+        raise VideoError(str(error).splitlines()[0]) from error
