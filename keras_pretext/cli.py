@@ -43,8 +43,10 @@ def parser():
     sub.add_argument("--out", help="the run's folder; default runs/<name>")
     sub.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
                      help="another value for a field of the recipe (JSON, or a plain word)")
-    sub.add_argument("--strategy", choices=["none", "mirrored"], default="none",
-                     help="mirrored: all GPUs of this host")
+    sub.add_argument("--strategy", default="none",
+                     choices=["none", "mirrored", "multi-worker", "data-parallel"],
+                     help="mirrored: all GPUs of this host; multi-worker: those of all hosts of "
+                     "TF_CONFIG; data-parallel: the same on JAX")
     sub.add_argument("--tensorboard", action="store_true", help="write event files to OUT/logs")
     sub.add_argument("--snapshots", type=int, metavar="EPOCHS",
                      help="keep the weights every so many epochs, for `curve`")
@@ -239,12 +241,23 @@ def _settings(pairs):
 
 
 def _pretrain(arguments):
-    from keras_pretext.training import Trainer, load_recipe
+    from keras_pretext.training import cluster
 
+    if arguments.strategy != "multi-worker":
+        return _train(arguments)
+    with cluster.Rejoining() as turn:
+        return _train(arguments, turn)
+
+
+def _train(arguments, turn=None):
+    from keras_pretext.training import Trainer, cluster, load_recipe
+
+    # a cluster is made before anything else of TensorFlow or JAX runs
+    strategy = {"multi-worker": cluster.multi_worker, "data-parallel": cluster.data_parallel}.get(
+        arguments.strategy, lambda: None)()
     recipe = load_recipe(arguments.recipe, **_settings(arguments.set))
     out = arguments.out or (arguments.recipe if os.path.isdir(arguments.recipe)
                             else os.path.join("runs", recipe.name))
-    strategy = None
     if arguments.strategy == "mirrored":
         import tensorflow as tf
 
@@ -263,7 +276,15 @@ def _pretrain(arguments):
         print(f"{recipe.name}: {trainer.source.num_examples} images, {trainer.total_steps} steps, "
               f"{trainer.model.count_params()} parameters; ready in {out}")
         return
+    if turn:
+        turn.trainer = trainer
     row = trainer.run()
+    if trainer.stopped:
+        print(f"{recipe.name}: stopped after step {trainer.step}; the same command resumes",
+              file=sys.stderr)
+        return 143
+    if not trainer.cluster.chief:
+        return
     shown = {k: round(v, 4) for k, v in row.items() if k.startswith("test_") or k == "loss"}
     print(f"{recipe.name}: {shown}, chance {trainer.task.chance}; written to {out}/final")
 

@@ -77,6 +77,20 @@ def multi_worker():
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
+def data_parallel():
+    """A `keras.distribution.DataParallel` over the devices of this host (JAX).
+
+    Raises:
+        ValueError: on another backend.
+    """
+    import keras
+
+    if keras.backend.backend() != "jax":
+        raise ValueError("data-parallel is of the JAX backend (KERAS_BACKEND=jax); on TensorFlow "
+                         f"it is mirrored. Received: {keras.backend.backend()!r}")
+    return keras.distribution.DataParallel()
+
+
 def of(strategy):
     """The `Cluster` of a strategy, which may be None."""
     if hasattr(strategy, "cluster_resolver") and strategy.cluster_resolver is not None:

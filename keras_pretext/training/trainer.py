@@ -1,6 +1,7 @@
 """The training loop: one for TensorFlow (any tf.distribute strategy), one for other backends."""
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -244,6 +245,8 @@ class Trainer:
         if self.cluster.chief:
             self.task.on_epoch_start(self, epoch)
         if self.cluster.count > 1:
+            if self.cluster.chief:
+                shutil.rmtree(self.out / "begun", ignore_errors=True)  # of a run that was killed
             self._save("begun")
             self._take(*self._read(self.out / "begun"))
             self.cluster.agreed(0)
@@ -313,8 +316,16 @@ class Trainer:
 
         images, labels = seen_by(self.source, self.layer).arrays()
         model, layer, puzzle = self.model, self.layer, jax.jit(self.layer)
+        place, compiled = (lambda arrays: arrays), {}
+        if self.strategy is not None:  # the compiler cuts the step as its batch is cut
+            mesh, names = self.strategy.device_mesh.backend_mesh, jax.sharding.PartitionSpec
+            cut = jax.sharding.NamedSharding(mesh, names(self.strategy.batch_dim_name))
+            compiled["out_shardings"] = jax.sharding.NamedSharding(mesh, names())
 
-        @jax.jit
+            def place(arrays):
+                return jax.device_put(arrays, cut)
+
+        @functools.partial(jax.jit, **compiled)
         def run(state, given, images, draws):
             inputs, pseudolabels = layer(images, draws)
             own = not (layer.uses_labels or layer.uses_index)
@@ -327,9 +338,10 @@ class Trainer:
             start = time.perf_counter()
             index, *batch = next(batches)
             given = labels[index] if layer.uses_labels else index
+            given, batch = place((given, batch))
             waited = time.perf_counter() - start
             if self.task.before_step:
-                given = tables.labels(self, puzzle(*batch)[0], given)
+                given = place(tables.labels(self, puzzle(*batch)[0], given))
             logs, self._state = run(self._state, given, *batch)
             logs["stop"] = self._asked_to_stop
             yield {k: float(v) for k, v in logs.items()}, waited
