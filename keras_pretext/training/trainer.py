@@ -233,7 +233,8 @@ class Trainer:
 
             def means():
                 parts = self.strategy.run(lambda: [tf.identity(v.value) for v in self._averaged])
-                return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, parts, axis=None)
+                return [self.strategy.reduce(tf.distribute.ReduceOp.MEAN, part, axis=None)
+                        for part in parts]
 
             self._means = tf.function(means)
         if self._averaged:
