@@ -37,8 +37,8 @@ STYLE = """
 #figures .wrong { color: #be1e1e; font-weight: 600; }
 #figures .wide { overflow-x: auto; }
 #figures table { border-collapse: collapse; font-size: .9rem; }
-#figures th, #figures td { padding: .2rem .6rem; border-bottom: 1px solid #ccc; text-align: left;
-  white-space: nowrap; }
+#figures th, #figures td { padding: .2rem .6rem; border: 0; border-bottom: 1px solid #ccc;
+  text-align: left; white-space: nowrap; }
 .dark #figures .right { color: #50c882; } .dark #figures .wrong { color: #ff8080; }
 @media (max-width: 30rem) { #figures figure { width: 46%; } }
 """
@@ -99,6 +99,7 @@ class Explorer:
         self.data, self.models = data, models
         self._task = functools.lru_cache(None)(tasks.get)
         self._kept = functools.lru_cache(64)(self._figures)
+        self._near = functools.lru_cache(8)(self._neighbours)
 
     def show(self, data, k, view, task, seed, model, turns, left, top, side):
         """HTML of a view; what cannot be shown is told in its place.
@@ -120,6 +121,11 @@ class Explorer:
         except (ValueError, RuntimeError) as error:
             return f'<p class="wrong" role="alert">{_plain(_e(error))}</p>'
 
+    def _neighbours(self, data, model):
+        """Of all pictures at once: what costs time are the features."""
+        pictures = self.data[data]
+        return views.neighbours(self.models[model], pictures, range(len(pictures)))
+
     def _figures(self, data, k, view, chosen):
         pictures, chosen = self.data[data], dict(chosen)
         if "model" in chosen and not self.models:
@@ -135,7 +141,7 @@ class Explorer:
         elif view == "Filters":
             found = views.filters(model)
         elif view == "Neighbours":
-            found = views.neighbours(model, pictures, k)
+            found = [self._near(data, chosen["model"])[k]]
         elif view == "Colours":
             found = views.colors(self.models, pictures, k)
         else:

@@ -1,6 +1,8 @@
 """The explorer's server: what it listens on, and the few doors of it that are open."""
 
 import ipaddress
+import json
+import os
 import pathlib
 import socket
 
@@ -13,6 +15,7 @@ _PATHS = ("/", "/config", "/theme.css", "/manifest.json", "/favicon.ico",
           "/gradio_api/startup-events", "/gradio_api/info", "/gradio_api/reset",
           "/gradio_api/cancel")
 _FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/")
+_LARGEST = 1 << 16  # bytes of a message
 # The browser, too, asks nothing of others.
 _POLICY = ("default-src 'self'; img-src 'self' data: blob:; font-src 'self' data:; "
            "style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
@@ -35,12 +38,18 @@ class Doors:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        if scope["type"] != "http" or not self.opens(scope):
-            if scope["type"] == "http":
-                await send({"type": "http.response.start", "status": 404,
-                            "headers": [(b"content-type", b"text/plain")]})
-                await send({"type": "http.response.body", "body": b"not here"})
+        if scope["type"] != "http":
             return
+        if not self.opens(scope):
+            await _refuse(send)
+            return
+
+        if scope["method"] == "POST":
+            body = await _body(receive)
+            if body is None or not is_plain(body):
+                await _refuse(send)
+                return
+            receive = _again(body, receive)
 
         async def with_policy(message):
             if message["type"] == "http.response.start":
@@ -65,6 +74,52 @@ class Doors:
         return path in _PATHS or path.startswith(_FOLDERS)
 
 
+def is_plain(body):
+    """Whether a message holds what the page's controls say: words and numbers.
+
+    Gradio takes `{"path": ...}` in any place of `data` for a file, and copies it.
+    """
+    try:
+        message = json.loads(body or b"{}")
+    except ValueError:
+        return False
+    if not isinstance(message, dict):
+        return False
+    event = message.get("event_data")
+    return all(value is None or isinstance(value, str | int | float) for value in (
+        *(message.get("data") or ()), *(event.values() if isinstance(event, dict) else [event])))
+
+
+async def _body(receive):
+    """The body of a request; None of one that is too long, or broken off."""
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if len(body) > _LARGEST:
+            return None
+        if not message.get("more_body"):
+            return body
+
+
+def _again(body, receive):
+    """`receive` that gives a body that was read already."""
+    left = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def give():
+        return left.pop() if left else await receive()
+
+    return give
+
+
+async def _refuse(send):
+    await send({"type": "http.response.start", "status": 404,
+                "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"not here"})
+
+
 def application(explorer, host="127.0.0.1"):
     """The ASGI application of an `Explorer`, for what listens on a host."""
     gr = gradio()
@@ -87,8 +142,10 @@ def listening(host, port):
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise OSError(f"cannot listen there ({error.strerror or error}): pass another --port, or "
-                      f"--host. Received: {host}, port {port}") from None
+        known = error.errno is not None and error.errno > 0  # not so of names
+        why = os.strerror(error.errno) if known else error.strerror
+        raise OSError(f"cannot listen there ({why}): pass another --port, or --host. "
+                      f"Received: {host}, port {port}") from None
 
 
 def is_loopback(host):
@@ -113,9 +170,20 @@ def open_models(names=None):
 
     found = {}
     for name in zoo.list() if names is None else names:
-        short = pathlib.Path(name).resolve().name if pathlib.Path(name).exists() else str(name)
+        short = _called(name)
         found[str(name) if short in found else short] = pretext_model(name)
     return found
+
+
+def _called(name):
+    """A zoo name as it is; of a folder or file what tells it from others, without its place."""
+    path = pathlib.Path(name)
+    if not path.exists():
+        return str(name)
+    path = path.resolve()
+    if path.name.isdecimal():  # a version of an entry
+        return f"{path.parent.name}@{path.name}"
+    return path.stem if path.is_file() else path.name
 
 
 def serve(data=("scenes",), models=None, host="127.0.0.1", port=7860, split="test", images=200,

@@ -41,7 +41,8 @@ class Figure:
 def task_names():
     """The tasks whose puzzles can be shown without more options."""
     return [name for name in tasks.list()
-            if not any(option.default is option.empty for option in
+            if not any(option.default is option.empty and option.kind != option.VAR_KEYWORD
+                       for option in
                        inspect.signature(tasks.registry.get(name)).parameters.values())]
 
 
@@ -178,8 +179,11 @@ def filters(model):
                    [[("", visualize.first_layer_filters(model.backbone))]])]
 
 
-def neighbours(model, pictures, k, count=8):
-    """The pictures nearest to one by a model's features: a list of one Figure.
+def neighbours(model, pictures, queries, count=8):
+    """The pictures nearest to some by a model's features.
+
+    Returns:
+        a list of Figures, one a query.
 
     Raises:
         ValueError: for fewer than two pictures, or features that are all zero.
@@ -189,9 +193,9 @@ def neighbours(model, pictures, k, count=8):
                          f"Received: {len(pictures)} of {pictures.name}")
     images = pictures.framed(model.task.image_size)
     tap = spread_taps(model.backbone, images.shape[1])[-1]
-    row, = visualize.neighbours(model, images, [k], tap, min(count, len(pictures) - 1))
+    rows = visualize.neighbours(model, images, queries, tap, min(count, len(pictures) - 1))
     return [Figure("Nearest neighbours", f"Of {len(pictures)} pictures, by the cosine of {tap}, "
-                   "averaged; the query first.", [row])]
+                   "averaged; the query first.", [row]) for row in rows]
 
 
 def colors(models, pictures, k):
