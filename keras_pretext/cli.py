@@ -209,6 +209,16 @@ def parser():
     sub.add_argument("--beam", nargs=argparse.REMAINDER, metavar="OPTION", help="run on Apache "
                      "Beam; what follows are its options, such as --runner=DirectRunner")
 
+    sub = command("mine", _mine, "mine pairs of patches, and masks of what moves, from videos")
+    sub.add_argument("videos", nargs="+", help="video files and folders of them")
+    sub.add_argument("--out", required=True, help="a new folder, or one to go on in")
+    sub.add_argument("--preset", choices=["paper", "small"], default="paper",
+                     help="small: for some ten short clips")
+    sub.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
+                     help="another value for a field of the mining recipe")
+    sub.add_argument("--beam", nargs=argparse.REMAINDER, metavar="OPTION", default=[],
+                     help="what follows are options of the Apache Beam pipeline")
+
     sub = command("neighbours", _neighbours, "draw the pictures nearest to one, of an extraction")
     sub.add_argument("image", help="a picture file")
     sub.add_argument("--index", required=True, help="a folder that `extract` wrote")
@@ -615,6 +625,18 @@ def _extract(arguments):
     shown = f", {plan['failed']} cannot be decoded: see failed.csv" if plan["failed"] else ""
     print(f"{arguments.out}: {plan['rows']} rows of {', '.join(plan['taps'])} in "
           f"{plan['shards']} files{shown}")
+
+
+def _mine(arguments):
+    from keras_pretext import mining
+
+    recipe = {"paper": mining.MiningRecipe, "small": mining.MiningRecipe.small}[arguments.preset]()
+    counts = mining.mine(arguments.videos, arguments.out, recipe.replace(
+        **_settings(arguments.set)), arguments.beam)
+    print(f"{arguments.out}: {counts['tracks']} tracks of {counts['videos']} videos, "
+          f"{counts['parents']} parents of {counts['clusters']} clusters, {counts['intra']} intra, "
+          f"{counts['inter']} inter and {counts['transitive']} transitive pairs; see "
+          f"{os.path.join(arguments.out, 'report.html')}")
 
 
 def _neighbours(arguments):

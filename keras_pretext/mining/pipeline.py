@@ -6,9 +6,21 @@ import json
 import os
 import threading
 
-import apache_beam as beam
 import numpy as np
-from apache_beam.options.pipeline_options import PipelineOptions
+
+try:
+    import apache_beam as beam
+    import av  # noqa: F401
+    import cv2
+    import faiss  # noqa: F401
+    import pyarrow  # noqa: F401
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    cv2.TrackerKCF  # noqa: B018
+except (ImportError, AttributeError) as error:
+    raise ImportError("mining needs Apache Beam, PyAV, faiss, pyarrow and OpenCV with its contrib "
+                      "modules: pip install 'keras_pretext[mining]' (and no other build of OpenCV "
+                      f"beside it). Received: {error}") from None
 
 from keras_pretext._files import get, gfile, put
 from keras_pretext.mining import clusters, graph, shards, tables, video

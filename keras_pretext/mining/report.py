@@ -11,30 +11,30 @@ from keras_pretext._files import put
 from keras_pretext.evaluation.report.page import document, figure, table_row
 from keras_pretext.mining import shards, tables
 
-SHARDS, PARENTS, MEMBERS, EXAMPLES = 8, 12, 9, 9  # looked into, and shown
+SHARDS, PARENTS, MEMBERS, EXAMPLES = 8, 12, 8, 8  # looked into, and shown
 
 _COUNTS = [
     ("videos", "videos", ""),
-    ("videos_without", "without a track", "why: videos.parquet"),
+    ("videos_without", "without a track (videos.parquet has the reasons)", ""),
     ("frames", "frames", ""),
-    ("looked", "frames looked at for motion", "one in `stride`"),
+    ("looked", "frames looked at for motion", "stride"),
     ("no_points", "rejected: no points", ""),
-    ("little_motion", "rejected: too little moves", "`least_moving`, `moving`"),
-    ("much_motion", "rejected: too much moves", "`most_moving`"),
+    ("little_motion", "rejected: too little moves", "least_moving, moving"),
+    ("much_motion", "rejected: too much moves", "most_moving"),
     ("started", "tracks started", ""),
-    ("lost", "lost", "by the tracker"),
-    ("left", "left the frame", "`inside`"),
-    ("uneven", "uneven in time", "`uneven`"),
-    ("cut_short", "cut short by the video's end", "`track_length`"),
+    ("lost", "lost by the tracker", "tracker_window"),
+    ("left", "left the frame", "inside"),
+    ("uneven", "uneven in time", "uneven"),
+    ("cut_short", "cut short by the video's end", "track_length"),
     ("tracks", "tracks, of two patches each", ""),
-    ("clusters", "clusters", "`clusters`, `nodes_per_cluster`"),
-    ("parents", "parents: clusters that are large enough", "`least_members`"),
+    ("clusters", "clusters", "clusters, nodes_per_cluster"),
+    ("parents", "parents: clusters that are large enough", "least_members"),
     ("tracks_in_parents", "tracks in them", ""),
-    ("groups", "groups of mutual neighbours", "`group`, `neighbours`"),
+    ("groups", "groups of mutual neighbours", "group, neighbours"),
     ("tracks_in_groups", "tracks in them", ""),
-    ("intra", "intra-instance pairs", "`intra_pairs`"),
+    ("intra", "intra-instance pairs", "intra_pairs"),
     ("inter", "inter-instance pairs", ""),
-    ("transitive", "transitive pairs", "`transitive_pairs`"),
+    ("transitive", "transitive pairs", "transitive_pairs"),
 ]
 
 

@@ -123,9 +123,9 @@ def _blocks(rows):
 def _write(path, parts):
     parts = iter(parts)
     first = next(parts)
-    with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
-        with pyarrow.parquet.ParquetWriter(file.name, first.schema) as writer:
+    with tempfile.TemporaryDirectory() as folder, written(path) as beside:
+        local = os.path.join(folder, "table")
+        with pyarrow.parquet.ParquetWriter(local, first.schema) as writer:
             for table in itertools.chain([first], parts):
                 writer.write_table(table)
-        with written(path) as beside:
-            gfile().copy(file.name, beside, overwrite=True)
+        gfile().copy(local, beside, overwrite=True)
