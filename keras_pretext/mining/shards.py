@@ -117,4 +117,5 @@ def _example(**features):
                if isinstance(value, bytes) else
                tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
                for name, value in features.items()}
-    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    return example.SerializeToString(deterministic=True)
