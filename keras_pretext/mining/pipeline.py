@@ -160,7 +160,7 @@ def mine(videos, out, recipe=None, options=(), progress=True):
     videos = video.find(videos)
     number = -(-len(videos) // recipe.videos_per_shard)
     _begin(out, videos, recipe)
-    run = _Runner(out, options, progress)
+    run = Runner(out, options, progress)
     if len(run.missing("features", number)):
         NodeFeatures(recipe)  # an unknown model is told before hours of tracking
     run(Tracks(out, recipe, videos), "tracks", number)
@@ -216,7 +216,7 @@ def join(out, recipe, number, run):
             "tracks_in_groups": sum(len(np.unique(f["groups"])) for f in found), **pairs}
 
 
-class _Runner:
+class Runner:
     """Runs a stage over its pieces that are not there yet."""
 
     def __init__(self, out, options=(), progress=False):
