@@ -183,9 +183,14 @@ class TensorFlowCluster(Cluster):
             return summed / share  # every replica of a host has given its number
 
         self._total = lambda number: float(total(tf.constant(number, tf.float64)))
+        self._whole = tf.function(lambda value: strategy.gather(value, axis=0))
 
     def total(self, number):
         return self._total(number)
+
+    def whole(self, value):
+        """A batch's values from the replicas of all hosts, in order, as one NumPy array."""
+        return self._whole(value).numpy()
 
 
 class Rejoining:

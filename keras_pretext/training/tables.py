@@ -105,7 +105,7 @@ def _outputs(trainer, inputs):
 def _whole(trainer, value):
     """A batch's values from all replicas, in order, as one NumPy array."""
     if trainer.cluster.count > 1:
-        return trainer.strategy.gather(value, axis=0).numpy()
+        return trainer.cluster.whole(value)
     if trainer.replicas > 1 and keras.backend.backend() == "tensorflow":
         return np.concatenate([keras.ops.convert_to_numpy(part) for part in
                                trainer.strategy.experimental_local_results(value)])

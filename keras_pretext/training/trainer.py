@@ -496,11 +496,21 @@ class Trainer:
 
     def evaluate(self):
         """Loss and metrics of the task on the test split: `test_<name>`; see `evaluate`."""
-        if self.test_source is None:
+        if self.test_source is None or not self.cluster.chief:
             return {}
-        found = evaluate(self.model, self.test_source, self.recipe.batch_size,
+        found = evaluate(self._alone(), self.test_source, self.recipe.batch_size,
                          self.recipe.test_images)
         return {f"test_{k}": v for k, v in found.items()}
+
+    def _alone(self):
+        """The model, or where other hosts share it a copy that the chief can use without them."""
+        if self.cluster.count == 1:
+            return self.model
+        if not hasattr(self, "_copy"):
+            with precision(self.recipe.precision):
+                self._copy = self.task.attach(self.recipe.build_backbone())
+        self._copy.set_weights(self.model.get_weights())
+        return self._copy
 
     def features(self, model, path):
         """What a model answers for each picture of the source, see `features.written`."""
