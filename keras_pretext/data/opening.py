@@ -9,7 +9,7 @@ import re
 from keras_pretext.data.source import SPLITS, DataError, Source
 from keras_pretext.registry import unknown_name
 
-DRAWN = ("scenes", "moving")
+DRAWN = ("scenes", "moving", "moving_pairs")
 KINDS = ("tfds", "folder", "paths", "tfrecord", "npz", "pairs", *DRAWN)
 
 
@@ -28,7 +28,8 @@ def open(spec, split="train", root=None, links=True):  # noqa: A001
             classes); "paths:FILE" (a path a line, see `PathList`); "tfrecord:GLOB"; "npz:FILE"
             (`images`, `labels`); "pairs:FOLDER" (mined from video, see `PairSource`); "scenes"
             (embedded, drawn on the spot; "scenes:64" for another size); "moving" (scenes with
-            masks of what moves). A path that exists is recognised by what it is.
+            masks of what moves); "moving_pairs" (pairs of patches, as mined). A path that exists
+            is recognised by what it is.
         split: "train", "test", "validation" or whatever the data set has; of TFDS data also
             several, as "train+validation"; of pairs their kinds. A folder whose
             sub-folders, or TFRecords whose file names, are called after splits has those;
@@ -58,6 +59,10 @@ def open(spec, split="train", root=None, links=True):  # noqa: A001
         from keras_pretext.data.moving import moving_source
 
         return moving_source(split, int(rest) if rest.isdigit() else 32)
+    if kind == "moving_pairs":
+        from keras_pretext.data.moving import DrawnPairs
+
+        return DrawnPairs(split, int(rest) if rest.isdigit() else 32)
     if kind == "pairs":
         from keras_pretext.data.pairs import PairSource
 
