@@ -1,8 +1,9 @@
 """From features to pairs: time and memory of mining's graph as the number of nodes grows.
 
 Features are drawn (64 numbers; one blob for every 1,000 tracks, and in it one for every 25);
-everything behind them is as in `keras-pretext mine`: k-means, neighbours, groups, pairs, tables. Wanted: near-linear, so that the
-last column stays near 1, and memory that grows far slower than the nodes.
+everything behind them is as in `keras-pretext mine`: k-means, neighbours, groups, pairs, tables.
+Wanted: near-linear, so that the last column stays near 1, and memory that grows far slower than the
+nodes.
 
     python benchmarks/mining.py [most nodes, default 1000000]
 """
