@@ -14,7 +14,7 @@ import pytest
 from keras_pretext import cli, data
 from keras_pretext.data.pipeline import pipeline
 from keras_pretext.tasks import Rotation
-from keras_pretext.training import cluster, load_recipe, load_run, train
+from keras_pretext.training import Trainer, cluster, load_recipe, load_run, train
 
 _RECIPE = """
 from keras_pretext.training import Recipe
@@ -146,8 +146,8 @@ for path in sys.argv[1:]:
 
 
 def test_what_tasks_learn_between_steps_is_the_same_on_all_hosts(recipe_of, tmp_path):
-    recipes = [recipe_of("noise_targets", 2, dim=16, every=1, tap="conv3"),
-               recipe_of("deep_cluster", 2, clusters=6, pca=8, tap="conv3")]
+    recipes = [recipe_of("noise_targets", 2, dim=16, every=1),
+               recipe_of("deep_cluster", 2, clusters=6, pca=8)]
     script = tmp_path / "script.py"
     script.write_text(_TABLES)
     pair = Pair(tmp_path, script, *recipes)
@@ -161,6 +161,18 @@ def test_what_tasks_learn_between_steps_is_the_same_on_all_hosts(recipe_of, tmp_
         same_weights(f"{recipe}.one", f"{recipe}.two")
         ours, theirs = (np.load(f"{recipe}.{k}/final/tables.npz") for k in ("one", "two"))
         np.testing.assert_array_equal(ours["assignment"], theirs["assignment"])
+
+
+def test_sigterm_saves_after_the_step_and_the_run_resumes(recipe_of, tmp_path):
+    class Told:
+        def on_start(self, trainer):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    former, recipe = signal.getsignal(signal.SIGTERM), load_recipe(recipe_of("rotation", 2))
+    trainer = Trainer(recipe, tmp_path / "run", callbacks=[Told()], progress=False)
+    assert trainer.run()["step"] == 1 and trainer.stopped
+    assert signal.getsignal(signal.SIGTERM) is former
+    assert Trainer(recipe, tmp_path / "run", progress=False).step == 1
 
 
 def test_shares_of_a_batch_are_the_batch(npz):
