@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "keras_pretext"
 HEAVY = {"tensorflow", "keras", "jax", "torch", "tensorflow_datasets", "numpy", "PIL"}
 
 # What a part may import besides itself and the ground floor, top to bottom.
-GROUND = {"_backend", "registry", ""}
+GROUND = {"_backend", "_files", "registry", ""}
 MODELS = {"backbones", "losses", "layers", "image"}
 TOP = {"serving", "evaluation", "mining", "zoo", "training"}
 MAY_IMPORT = {
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "data": set(),
     "": set(),
     "_backend": set(),
+    "_files": set(),
     "registry": set(),
 }
 
