@@ -6,7 +6,8 @@ Ours: not run (the paper's videos are not at hand). The paper makes 200,000 step
 and begins with the convolutions of context prediction; here they begin at random.
 Cost: not known; made for a GPU.
 Command: keras-pretext pretrain recipes/transitive_vgg16_videos.py
-Ablations: --set split=intra; --set split=intra+inter --set task.multi_task=true.
+Ablations: tracking only --set split=intra; two tasks --set split=intra+inter --set
+task.multi_task=true; on pairs mined with --set track_length=15, or with --set model=hog.
 """
 
 from keras_pretext.training import Recipe
