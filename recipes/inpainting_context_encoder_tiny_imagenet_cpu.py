@@ -1,9 +1,9 @@
 """Inpainting of the central block at 64 pixels, part of Tiny-ImageNet, two CPU cores.
 
 Paper: none at this size; losses and rates as in `inpainting_context_encoder_imagenet.py`.
-Ours: 17.0 dB in the hole, diversity 0.81; not probed yet. With a rate ratio of 10 the
-discriminator won within an epoch. Half as many channels, a code of 512 numbers, a frame of 2
-pixels.
+Ours: 17.0 dB in the hole, diversity 0.81; linear conv3, 202 classes: 1.96 against 1.45 % for random
+weights. With a rate ratio of 10 the discriminator won within an epoch. Half as many channels, a
+code of 512 numbers, a frame of 2 pixels.
 Cost: 6 minutes on two CPU cores.
 Command: keras-pretext pretrain recipes/inpainting_context_encoder_tiny_imagenet_cpu.py
 """
