@@ -60,7 +60,7 @@ def check_taps(backbone, taps):
 
 
 def features(model, source, taps=None, image_size=None, pooling=None, flip=False, batch_size=250,
-             cache=True, dtype=None):
+             cache=True, dtype=None, tiles=1):
     """Features of a frozen network in evaluation mode, one pass over the data for all taps.
 
     Args:
@@ -74,34 +74,39 @@ def features(model, source, taps=None, image_size=None, pooling=None, flip=False
         cache: keep the files under `cache_root()` and use them again.
         dtype: a dtype policy for the pass, such as "mixed_bfloat16" (about three times faster on
             CPUs that have it); by default the backbone's own.
+        tiles: the square is cut into `tiles x tiles`, each is seen alone, and their maps are
+            averaged (before `pooling`); `image_size` is a multiple of it.
 
     Returns:
         dict from tap to a float16 memory map `(n, ...)`. The key of the cache is made of the
         weights, the data's fingerprint and the arguments.
     """
     return feature_views(model, source, (flip,), taps, image_size, pooling, batch_size, cache,
-                         dtype)[0]
+                         dtype, tiles)[0]
 
 
 def feature_views(model, source, flips=(False, True), taps=None, image_size=None, pooling=None,
-                  batch_size=250, cache=True, dtype=None):
+                  batch_size=250, cache=True, dtype=None, tiles=1):
     """A list with one result of `features` for each of `flips`, all from one pass over the data."""
     if pooling is not None and pooling not in POOLINGS:
         raise ValueError(unknown_name("pooling", pooling, POOLINGS))
     backbone = backbone_of(model)
     taps = check_taps(backbone, taps)
     image_size = image_size or size_for(model, source)
+    if tiles < 1 or image_size % tiles:
+        raise ValueError(f"pictures of {image_size} pixels are cut into as many tiles a side as "
+                         f"divide that. Received: tiles={tiles}")
     if dtype is not None:
         backbone = in_precision(backbone, dtype)
     base = (VERSION, weights_digest(backbone), source.fingerprint(), source.split, str(image_size),
-            str(pooling))
+            str(pooling), *([] if tiles == 1 else [f"{tiles} tiles"]))
     root = cache_root() / "features" if cache else pathlib.Path(tempfile.mkdtemp())
     paths = {(tap, bool(flip)): root / f"{digest(*base, tap, str(bool(flip)))[:32]}.npy"
              for tap in taps for flip in flips}
     try:
         missing = {key: path for key, path in paths.items() if not path.exists()}
         if missing:
-            _compute(backbone, source, missing, image_size, pooling, batch_size)
+            _compute(backbone, source, missing, image_size, pooling, batch_size, tiles)
         return [{tap: np.load(paths[tap, bool(flip)], mmap_mode="r") for tap in taps}
                 for flip in flips]
     finally:
@@ -185,7 +190,7 @@ def _written(wanted, count):
             part.unlink(missing_ok=True)
 
 
-def _compute(backbone, source, paths, image_size, pooling, batch_size):
+def _compute(backbone, source, paths, image_size, pooling, batch_size, tiles):
     """One pass that writes the `.npy` of every `(tap, flip)` in `paths`."""
     for weight in backbone.weights:  # an activation may well hide them
         if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
@@ -193,7 +198,7 @@ def _compute(backbone, source, paths, image_size, pooling, batch_size):
                              f"with others in {weight.path!r}")
     taps = list(dict.fromkeys(tap for tap, _ in paths))
     images = keras.Input((image_size, image_size, 3), name="images", dtype="uint8")
-    maps = backbone.extractor(taps)(images)
+    maps = _tiled(backbone.extractor(taps), images, tiles)
     maps = {tap: pooled(m, pooling) for tap, m in maps.items()}
     run = compiled(keras.Model(images, maps))
     wanted = {(tap, flip): (path, np.float16, maps[tap].shape[1:])
@@ -209,6 +214,18 @@ def _compute(backbone, source, paths, image_size, pooling, batch_size):
                         raise ValueError(f"the features of tap {tap!r} are not finite in float32. "
                                          f"Received: {backbone.name}")
                     files[tap, flip].write(values.tobytes())
+
+
+def _tiled(extractor, images, tiles):
+    """The mean over the tiles of a picture of what an extractor makes of each."""
+    if tiles == 1:
+        return extractor(images)
+    side = images.shape[1] // tiles
+    x = keras.ops.reshape(images, (-1, tiles, side, tiles, side, 3))
+    x = keras.ops.reshape(keras.ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, side, side, 3))
+    return {tap: keras.ops.mean(keras.ops.reshape(
+        keras.ops.cast(m, "float32"), (-1, tiles * tiles, *m.shape[1:])), 1)
+            for tap, m in extractor(x).items()}
 
 
 def _half(values):

@@ -73,14 +73,27 @@ def deepcluster_linear(model, train, test, taps=None, seeds=(0, 1, 2), epochs=10
     return result
 
 
+def _patch_side(model):
+    """Pixels of the patches that a model was trained on one by one, None for other tasks."""
+    task = getattr(model, "task", None)
+    name = {"relative_patch": "patch", "jigsaw": "tile", "damaged_jigsaw": "tile"}.get(
+        getattr(task, "name", None))
+    return name and getattr(task, name)
+
+
 def revisiting_linear(model, train, test, taps=None, seeds=(0, 1, 2), epochs=10, **options):
     """`kolesnikov2019-linear`: max pooling to at most 9000 features, no normalisation.
 
     Kolesnikov, Zhai and Beyer ("Revisiting self-supervised visual representation learning", CVPR
     2019), released code: batch 512, learning rate 0.1 for 256 pictures, a tenth of it after 30 and
-    50 of 70 epochs. Networks of patches are shown the whole picture (the code averages nine
-    tiles); the decay 1e-4 is not confirmed. Args and result: see `run_probe`.
+    50 of 70 epochs. A network whose task is of patches sees the nine tiles of the square, each of
+    the patches' size (of 64 pixels in the code, of a square of 192), and the features of the tiles
+    are averaged; `tiles=1` shows it the whole. The decay 1e-4 is not confirmed. Args and result:
+    see `run_probe`.
     """
+    side = _patch_side(model)
+    if options.setdefault("tiles", 3 if side else 1) > 1 and side:
+        options = {"image_size": options["tiles"] * side, **options}
     batch = options.get("batch_size", 512)
     return run_probe("kolesnikov2019-linear", _head(None), model, train, test, taps, seeds, epochs,
                      **{"pooling": "adaptive_9000", "batch_size": batch,

@@ -161,7 +161,7 @@ def epoch_order(available, count, seed, epoch, num_draws):
 def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), epochs=10,
               batch_size=128, learning_rate=0.1, drops=(0.4, 0.8, 0.9), factor=0.2, decay=5e-4,
               nesterov=True, pooling=None, image_size=None, flip=True, indices=None,
-              epoch_size=None, dtype="mixed_bfloat16", feature_dtype=None, cache=True):
+              epoch_size=None, dtype="mixed_bfloat16", feature_dtype=None, cache=True, tiles=1):
     """Trains `head(maps_shape, classes, seed, name) -> keras.Model` on every tap and seed.
 
     All heads are trained side by side in one pass over the features. They share the order of the
@@ -176,7 +176,7 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
         indices: the training examples to use; all by default.
         epoch_size: examples an epoch draws (cycling `indices`); their number by default.
         dtype: the heads' dtype policy; normalisation over maps, logits and loss are float32.
-        feature_dtype, cache: `dtype` and `cache` of `features`.
+        feature_dtype, cache, tiles: `dtype`, `cache` and `tiles` of `features`.
 
     Returns:
         ProbeResult.
@@ -187,7 +187,7 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
     train_labels, test_labels, classes = checked_labels(train, test, indices)
     used = np.arange(train.num_examples) if indices is None else np.asarray(indices)
     options = {"taps": taps, "image_size": image_size or size_for(model, train),
-               "pooling": pooling, "cache": cache, "dtype": feature_dtype}
+               "pooling": pooling, "cache": cache, "dtype": feature_dtype, "tiles": tiles}
     views = feature_views(model, train, (False, True) if flip else (False,), **options)
     held_out = features(model, test, **options)
     count = epoch_size or len(used)
@@ -224,7 +224,8 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
         **_settings(train, test, backbone, used, indices), "epochs": epochs, "seeds": seeds,
         "batch_size": batch_size, "learning_rate": learning_rate, "drops": list(drops),
         "factor": factor, "decay": decay, "nesterov": nesterov, "flip": flip, "pooling": pooling,
-        "image_size": options["image_size"], "feature_dtype": feature_dtype},
+        "image_size": options["image_size"], "feature_dtype": feature_dtype,
+        **({} if tiles == 1 else {"tiles": tiles})},
         None if indices is None else dict.fromkeys(seeds, used))
 
 

@@ -158,3 +158,16 @@ def test_bad_requests(backbone, train):
         evaluation.features(backbone, train, pooling="max")
     with pytest.raises(ValueError, match="Received: Sequential"):
         evaluation.features(keras.Sequential(), train)
+
+
+def test_tiles_are_seen_alone_and_their_maps_averaged(backbone):
+    images = np.random.default_rng(1).integers(0, 255, (4, 48, 48, 3)).astype("uint8")
+    source = ArraySource(images)
+    out = evaluation.features(backbone, source, "high", tiles=3)["high"]
+    parts = [expected(backbone, images[:, y:y + 16, x:x + 16], "high").astype("float32")
+             for y in (0, 16, 32) for x in (0, 16, 32)]
+    np.testing.assert_allclose(out, np.mean(parts, 0), atol=2e-3)
+    whole = evaluation.features(backbone, source, "high")["high"]  # of the cache's own file
+    assert whole.shape[1] == 3 * out.shape[1]
+    with pytest.raises(ValueError, match="as many tiles a side as divide that.*tiles=5"):
+        evaluation.features(backbone, source, "high", tiles=5)

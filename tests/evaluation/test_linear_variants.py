@@ -117,3 +117,14 @@ def test_deepclusters_rate_falls_as_in_the_paper_whatever_the_length():
 def test_an_unknown_pooling_names_the_nearest(backbone, train):
     with pytest.raises(ValueError, match="Did you mean 'adaptive'.*Received: 'adaptve'"):
         features(backbone, train, pooling="adaptve")
+
+def test_networks_of_patches_see_nine_tiles_of_their_size(train, test):
+    from keras_pretext import backbones, tasks
+
+    trunk = backbones.get("resnet", flavour="cifar", depth=11)
+    for task, tiles, size in (
+            (tasks.get("relative_patch", patch=16, gap=8, jitter=1), 3, 48),
+            (tasks.get("rotation", image_size=32), 1, 32)):
+        result = evaluation.revisiting_linear(task.attach(trunk), train, test, "block3",
+                                              **{**QUICK, "batch_size": 20})
+        assert result.settings.get("tiles", 1) == tiles and result.settings["image_size"] == size
