@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from keras_pretext import cli
+from keras_pretext.cli import common
 
 RECIPE = """
 from keras_pretext.training import Recipe
@@ -42,10 +43,10 @@ def failing(capsys, *arguments):
 
 
 def test_settings_are_json_or_words():
-    assert cli._settings(["epochs=2", "precision=float32", "angles=[0, 90]", "tap=null"]) == {
+    assert common.settings(["epochs=2", "precision=float32", "angles=[0, 90]", "tap=null"]) == {
         "epochs": 2, "precision": "float32", "angles": [0, 90], "tap": None}
     with pytest.raises(ValueError, match="NAME=VALUE.*Received: 'epochs'"):
-        cli._settings(["epochs"])
+        common.settings(["epochs"])
 
 
 def test_preview_draws_the_four_rotations(picture, tmp_path):
@@ -96,7 +97,7 @@ def test_probe_takes_any_protocol_and_its_options(recipe, tmp_path, capsys, npz,
     from keras_pretext import evaluation
     from keras_pretext.evaluation import ProbeResult
 
-    monkeypatch.setattr(cli, "_model", lambda name: None)
+    monkeypatch.setattr("keras_pretext.cli.evaluation.read_model", lambda name: None)
     seen = {}
 
     def linear(model, train, test, taps=None, seeds=(0, 1, 2), epochs=10, frozen=True, **options):

@@ -1,0 +1,35 @@
+"""What commands have in common."""
+
+import json
+import pathlib
+
+
+def settings(pairs):
+    """`["a=1", "b=word"]` to `{"a": 1, "b": "word"}`."""
+    out = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes NAME=VALUE. Received: {pair!r}")
+        try:
+            out[name] = json.loads(value)
+        except json.JSONDecodeError:
+            out[name] = value
+    return out
+
+
+def read_model(name):
+    """A model that evaluation takes, from a run folder or the zoo."""
+    from keras_pretext.zoo.entry import pretext_model
+
+    return pretext_model(name)
+
+
+def read_picture(path):
+    """A picture file as uint8 (height, width, 3)."""
+    from keras_pretext.data.decode import UNREADABLE, decode, reason
+
+    try:
+        return decode(pathlib.Path(path).read_bytes())
+    except UNREADABLE as error:
+        raise ValueError(f"not a readable picture ({reason(error)}). Received: {path}") from None

@@ -1,0 +1,191 @@
+"""Commands that measure what was learnt."""
+
+import json
+import pathlib
+
+from keras_pretext.cli.common import read_model, settings
+
+
+def add(command):
+    sub = command("probe", _probe, "measure what the features of a model are worth")
+    sub.add_argument("model", help="a run folder, or a zoo name")
+    sub.add_argument("--data", required=True, help="labelled data: a name, folder or file")
+    sub.add_argument("--protocol", default="linear", help="its name on results, such as "
+                     "zhang2016-linear, or linear, nonlinear, conv, knn ... (docs/protocols.md)")
+    sub.add_argument("--train-split", default="train")
+    sub.add_argument("--test-split", default="test")
+    sub.add_argument("--taps", nargs="*", help="default: all")
+    sub.add_argument("--seeds", type=int, nargs="+", help="default: the protocol's, mostly 0 1 2")
+    sub.add_argument("--epochs", type=int, help="default: the protocol's, mostly 10")
+    sub.add_argument("--image-size", type=int)
+    sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
+                     help="another option of the protocol")
+    sub.add_argument("--random", action="store_true", help="probe random weights instead")
+    sub.add_argument("--finetune", action="store_true", help="train the extractor too (one tap)")
+    sub.add_argument("--json", help="also write the result to this file")
+
+    sub = command("curve", _curve, "pretext against object accuracy over a run's snapshots")
+    sub.add_argument("run", help="a folder of `pretrain --snapshots`")
+    sub.add_argument("--data", required=True, help="labelled data: a name, folder or file")
+    sub.add_argument("--tap", required=True)
+    sub.add_argument("--protocol", default="nonlinear")
+    sub.add_argument("--train-split", default="train")
+    sub.add_argument("--test-split", default="test")
+    sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
+                     help="an option of the protocol, such as epochs=10")
+    sub.add_argument("--json", help="also write the rows to this file")
+
+    sub = command("rescale", _rescale, "absorb batch normalisation, let all layers learn at a pace")
+    sub.add_argument("model", help="a run folder, or a zoo name")
+    sub.add_argument("--data", required=True, help="pictures: a name, folder or file")
+    sub.add_argument("--split", default="train")
+    sub.add_argument("--out", required=True, help="the folder to write, as a run's")
+    sub.add_argument("--init", choices=["random", "kmeans"],
+                     help="new weights instead of the model's own")
+    sub.add_argument("--images", type=int, default=160)
+    sub.add_argument("--seed", type=int, default=0)
+
+    sub = command("audit", _audit, "look for shortcuts: can a task be solved without content?")
+    sub.add_argument("--task", required=True)
+    sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
+                     help="an option of the task")
+    sub.add_argument("--probes", nargs="*", help="default: all")
+    sub.add_argument("--sobel", action="store_true", help="the network sees edges only")
+    sub.add_argument("--steps", type=int, default=400)
+    sub.add_argument("--seed", type=int, default=0)
+
+    sub = command("report", _report, "one HTML page on trained models, and its JSON")
+    sub.add_argument("models", nargs="+", metavar="MODEL", help="a zoo name, or a run folder")
+    sub.add_argument("--out", default="report", help="the folder of report.html and report.json")
+    sub.add_argument("--data", help="pictures to look at; default: those it was tested on")
+    sub.add_argument("--split")
+    sub.add_argument("--images", type=int, default=400, help="pictures to look at, at most")
+    sub.add_argument("--no-pictures", action="store_true", help="only what the cards know")
+    sub.add_argument("--metrics", nargs="*", default=[], help="JSON files that `probe` wrote")
+
+    sub = command("scoreboard", _scoreboard, "all published numbers beside the papers' (Markdown)")
+    sub.add_argument("--root", help="a folder of entries; default: the zoo")
+    sub.add_argument("--out", help="a file to write; default: print it")
+
+
+def _probe(arguments):
+    import keras
+
+    from keras_pretext import data, evaluation
+
+    train = data.open(arguments.data, arguments.train_split)
+    test = data.open(arguments.data, arguments.test_split)
+    model = read_model(arguments.model)
+    if arguments.random:
+        keras.utils.set_random_seed(0)
+        model = model.task.attach(type(model.backbone).from_config(model.backbone.get_config()))
+    measure = evaluation.protocol(arguments.protocol)
+    results = measure(model, train, test, **_protocol_options(measure, arguments))
+    if not isinstance(results, dict):
+        results = {None: results}
+    for count, one in results.items():
+        one.settings["weights_from"] = "random" if arguments.random else arguments.model
+        print(f"{count} labels a class, {one}" if count else one)
+    if arguments.json:
+        from keras_pretext.training.checkpoint import write_json
+
+        write_json(arguments.json, [one.to_dict() for one in results.values()])
+
+
+def _protocol_options(measure, arguments):
+    """What of the command line a protocol's function takes."""
+    import inspect
+
+    takes = inspect.signature(measure).parameters
+    given = {"seeds": arguments.seeds, "epochs": arguments.epochs,
+             "image_size": arguments.image_size, "taps": arguments.taps}
+    options = {name: value for name, value in given.items() if value is not None}
+    if arguments.finetune:
+        options["frozen"] = False
+    if "tap" in takes or arguments.finetune:
+        if len(arguments.taps or ()) != 1:
+            raise ValueError("this protocol takes one tap: --taps NAME. "
+                             f"Received: {arguments.taps}")
+        options["taps"], = arguments.taps
+    if "tap" in takes:
+        options["tap"] = options.pop("taps")
+    options.update(settings(arguments.set))
+    known = {name for name, p in takes.items() if p.kind is not p.VAR_KEYWORD}
+    unknown = sorted(set(options) - known - {"image_size"})
+    if unknown and (len(known) == len(takes) or "frozen" in unknown):
+        raise ValueError(f"{arguments.protocol} has no {', '.join(unknown)}; its options are "
+                         f"{', '.join(sorted(known - {'model', 'train', 'test'}))}. "
+                         f"Received: {unknown}")
+    return options
+
+
+def _curve(arguments):
+    from keras_pretext import data, evaluation
+    from keras_pretext.evaluation.over_training import over_training
+
+    def show(row):
+        pretext = " ".join(f"{k} {v:.4f}" for k, v in row["pretext"].items() if k != "images")
+        print(f"epoch {row['epoch']:5d}  pretext {pretext}  object {100 * row['object']:.2f} % "
+              f"+- {100 * row['object_std']:.2f}", flush=True)
+
+    rows = over_training(
+        arguments.run, data.open(arguments.data, arguments.train_split),
+        data.open(arguments.data, arguments.test_split), arguments.tap,
+        evaluation.protocol(arguments.protocol), show, **settings(arguments.set))
+    if arguments.json:
+        from keras_pretext.training.checkpoint import write_json
+
+        write_json(arguments.json, rows)
+
+
+def _rescale(arguments):
+    from keras_pretext import data
+    from keras_pretext.evaluation.rescale import rescaled
+
+    out = pathlib.Path(arguments.out) / "final"
+    if out.exists():
+        raise ValueError(f"this folder holds a model already: choose another. Received: {out}")
+    model, found = rescaled(read_model(arguments.model), data.open(arguments.data, arguments.split),
+                            arguments.init, arguments.images, arguments.seed)
+    out.mkdir(parents=True)
+    model.save(out / "model.keras")
+    ratios = found["ratios"].values()
+    print(f"{out.parent}: gradient to weight {min(ratios):.4g} to {max(ratios):.4g} in "
+          f"{len(ratios)} layers, deviation of the last tap {found['output_std']:.3f}, after "
+          f"{found['iterations']} rounds")
+
+
+def _audit(arguments):
+    from keras_pretext import tasks
+    from keras_pretext.evaluation.audit import audit
+
+    rows = audit(tasks.get(arguments.task, **settings(arguments.set)), arguments.probes,
+                 steps=arguments.steps, seed=arguments.seed, sobel=arguments.sobel,
+                 report=lambda row: print(row, flush=True))
+    leaks = [row.probe for row in rows if row.leaks]
+    print(f"{arguments.task} can be solved by: {', '.join(leaks)}" if leaks
+          else f"{arguments.task}: no shortcut found")
+    return 1 if leaks else 0
+
+
+def _report(arguments):
+    from keras_pretext.evaluation import report
+
+    metrics = []
+    for path in arguments.metrics:
+        metrics += json.loads(pathlib.Path(path).read_text())
+    print(report.write(arguments.models, arguments.out, arguments.data, arguments.split,
+                       arguments.images, not arguments.no_pictures, metrics))
+
+
+def _scoreboard(arguments):
+    from keras_pretext.evaluation.report import scoreboard
+
+    text = scoreboard(root=arguments.root)
+    if arguments.out is None:
+        print(text, end="")
+        return
+    from keras_pretext.training.checkpoint import write_atomically
+
+    write_atomically(arguments.out, lambda path: path.write_text(text, encoding="utf-8"))
+    print(arguments.out)
