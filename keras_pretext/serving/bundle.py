@@ -7,6 +7,10 @@ import pathlib
 from keras_pretext.serving import messages
 from keras_pretext.serving.decoding import MAX_PIXELS
 
+DTYPES = ("float32", "mixed_bfloat16")
+# Largest difference of a golden answer in bfloat16, as a share of the largest value of its tap:
+# 8 bits of mantissa through all layers. A wrong picture or network gives 1e-1 and more.
+_BFLOAT16_TOLERANCE = 3e-2
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 CONTRACT = "assets.extra/contract.json"
 WARMUP = "assets.extra/tf_serving_warmup_requests"
@@ -18,7 +22,7 @@ OPTIONS = ("--model_config_file={0}/models.config",
 
 
 def serve_bundle(names, out, base="/models", tap=None, whitening=None, image_size=None,
-                 batch_sizes=BATCH_SIZES, max_pixels=MAX_PIXELS):
+                 batch_sizes=BATCH_SIZES, max_pixels=MAX_PIXELS, dtype="float32"):
     """Writes zoo entries for TF Serving: `<out>/<model>/<version>/` and the server's files.
 
     Each SavedModel is written anew from the entry's weights, and answers the entry's golden
@@ -34,13 +38,15 @@ def serve_bundle(names, out, base="/models", tap=None, whitening=None, image_siz
         image_size: side in pixels for encoded pictures; the card's by default.
         batch_sizes: what the server fills batches up to, ascending; the last is the largest
             batch that it takes.
+        dtype: "float32", or "mixed_bfloat16" for faster answers that differ by up to about 1 %
+            of the largest feature; what they are given in is float32 all the same.
 
     Returns:
         `out` as a pathlib.Path.
 
     Raises:
         ValueError: for an unknown or damaged entry, one named twice, a folder that exists, batch
-            sizes that do not ascend, a relative `base`, an unknown tap.
+            sizes that do not ascend, a relative `base`, an unknown tap or dtype.
     """
     from keras_pretext.zoo import store
 
@@ -53,6 +59,8 @@ def serve_bundle(names, out, base="/models", tap=None, whitening=None, image_siz
         raise ValueError(f"batch sizes are whole numbers that ascend. Received: {batch_sizes}")
     if not base.startswith("/") or '"' in base or "\n" in base:
         raise ValueError(f"base is an absolute path on the server. Received: {base!r}")
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype is one of {', '.join(DTYPES)}. Received: {dtype!r}")
     if out.exists():
         raise ValueError(f"a bundle is written to a folder that is not there yet. Received: {out}")
     cards = {}
@@ -76,7 +84,7 @@ def serve_bundle(names, out, base="/models", tap=None, whitening=None, image_siz
             taps[name, version] = tap or _best_tap(card)
             _write_model(folder, draft / name / str(version), f"{name}@{version}",
                          image_size or card["image_size"], taps[name, version], whitening,
-                         batch_sizes, max_pixels, card)
+                         batch_sizes, max_pixels, card, dtype)
         base = base.rstrip("/")
         texts = {"models.config": _models(models, base), "batching.config": _batching(batch_sizes),
                  "monitoring.config": _MONITORING, "docker-compose.yml": _compose(base),
@@ -103,12 +111,13 @@ def _best_tap(card):
     return max(found, key=found.get) if found else None
 
 
-def _write_model(folder, target, name, size, tap, whitening, batch_sizes, max_pixels, card):
+def _write_model(folder, target, name, size, tap, whitening, batch_sizes, max_pixels, card,
+                 dtype):
     from keras_pretext import zoo
     from keras_pretext.serving.signatures import ask, export
     from keras_pretext.zoo import entry, weights
 
-    with weights.float32():
+    with weights.computing_in(dtype):
         model = zoo.load(folder)
         target.mkdir(parents=True)
         contract = export(model, target, size, tap, whitening, name, max_pixels)
@@ -121,7 +130,8 @@ def _write_model(folder, target, name, size, tap, whitening, batch_sizes, max_pi
         if by == "serving_default" and size != images.shape[1]:
             continue  # the golden pictures are resized there
         off = entry.difference(golden, answer)
-        if not off <= card.get("golden_tolerance", entry.TOLERANCE):
+        tolerance = card.get("golden_tolerance", entry.TOLERANCE)
+        if not off <= (tolerance if dtype == "float32" else max(tolerance, _BFLOAT16_TOLERANCE)):
             raise ValueError(f"the golden pictures give another answer by {by}: off by {off:.2g} "
                              f"of the largest feature. Received: {name}")
     _write_warmup(target / WARMUP, name.partition("@")[0], size, batch_sizes)

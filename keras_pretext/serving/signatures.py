@@ -3,12 +3,16 @@
 import json
 
 from keras_pretext.registry import unknown_name
-from keras_pretext.serving import decoding
+from keras_pretext.serving import decoding, folding
 
 
 def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
            max_pixels=decoding.MAX_PIXELS):
     """Writes the SavedModel of a PretextModel's backbone, in the model's own precision.
+
+    Of a model built under `mixed_bfloat16` the batch norms are folded into the convolutions and the
+    weights are constants of the graph, in bfloat16: no variables are beside it. In float32 the
+    weights are variables, and the answers are the model's to rounding.
 
     Signatures:
         serving_default: `bytes`, strings `(batch,)`: encoded JPEG, PNG, GIF or BMP of any sizes
@@ -52,18 +56,21 @@ def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
         raise ValueError(unknown_name(f"tap of {backbone.name}", tap, backbone.taps))
     whitening = _checked(whitening, backbone.taps[tap])
     contract = _contract(model, size, tap, whitening, name, max_pixels)
+    small = contract["computed_in"] == "bfloat16"
+    network = folding.constant(folding.folded(backbone)) if small else backbone
     strings = tf.TensorSpec((None,), tf.string, "bytes")
     arrays = tf.TensorSpec((None, None, None, 3), tf.uint8, "images")
 
     class Served(tf.Module):
         def __init__(self):
             super().__init__()
-            self.weights = [w.value for w in backbone.weights]
+            self.weights = [] if small else [w.value for w in backbone.weights]
 
         @tf.function(input_signature=[arrays])  # the network once, for all signatures
         def maps(self, images):
             count = tf.shape(images)[0]
-            out = backbone(_some(tf, images, size), training=False)
+            images = _some(tf, images, size)
+            out = network(images) if small else network(images, training=False)
             return {tap: tf.cast(out[tap][:count], tf.float32) for tap in backbone.taps}
 
         def vectors(self, images):
@@ -187,11 +194,18 @@ def _contract(model, size, tap, whitening, name, max_pixels):
         "normalization": {"part of the model": True,
                           **{k: config[k] for k in ("mean", "std", "sobel", "color")
                              if k in config}},
+        "computed_in": _precision(backbone),
         "taps": taps,
         "embedding": {"tap": tap, "pooling": "avg", "whitened": whitening is not None,
                       "channels": (taps[tap]["channels"] if whitening is None
                                    else whitening[1].shape[1]), "norm": 1, "dtype": "float16"},
     }
+
+
+def _precision(backbone):
+    """What its convolutions compute in."""
+    dtypes = {layer.compute_dtype for layer in backbone.layers if hasattr(layer, "kernel")}
+    return "bfloat16" if "bfloat16" in dtypes else "float32"
 
 
 def _never_negative(tensor):

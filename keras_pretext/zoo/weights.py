@@ -12,11 +12,16 @@ import numpy as np
 from keras_pretext.zoo.store import ZooError
 
 
-@contextlib.contextmanager
 def float32():
     """Models built inside compute in float32, whatever the global dtype policy."""
+    return computing_in("float32")
+
+
+@contextlib.contextmanager
+def computing_in(policy):
+    """Models built inside compute by this dtype policy, whatever the global one."""
     former = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
+    keras.config.set_dtype_policy(policy)
     try:
         yield
     finally:
