@@ -63,7 +63,7 @@ def train_a_step(path, folder):
 
 def full_size(path):
     """Of a paper's ImageNet setting: some minutes for all of them, and near to a small recipe."""
-    return path.stem.endswith("_imagenet") and not path.stem.endswith("_tiny_imagenet")
+    return path.stem.endswith("_imagenet")
 
 
 @pytest.mark.parametrize("path", [
