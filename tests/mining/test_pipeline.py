@@ -22,6 +22,7 @@ from moving_squares import moving, write_video  # noqa: E402
 from keras_pretext import data, mining  # noqa: E402
 from keras_pretext.cli import main  # noqa: E402
 from keras_pretext.mining import pipeline, shards  # noqa: E402
+from keras_pretext.mining.node_features import NodeFeatures  # noqa: E402
 
 KINDS, COPIES = 3, 6
 RECIPE = mining.MiningRecipe(
@@ -99,6 +100,20 @@ def test_the_patches_of_a_node_are_where_its_row_says(mined, videos):
         small = crop.reshape(16, 4, 16, 4, 3).mean((1, 3))
         there = images[node].reshape(16, 3, 16, 3, 3).mean((1, 3))
         assert np.abs(small - there).mean() < 12, node
+
+
+def test_features_and_clusters_are_of_the_first_patches(mined):
+    out, nodes = mined[0], table(mined[0], "nodes")
+    run, means = NodeFeatures(RECIPE), np.load(out / "work" / "parents" / "means.npy")
+    for shard in range(4):
+        features = np.load(out / "work" / "features" / f"{shard:05d}.npy")
+        patches = shards.read_patches(out, shard)
+        np.testing.assert_array_equal(features, run(patches[::2]))
+        np.testing.assert_allclose(np.linalg.norm(features.astype(float), axis=1), 1, atol=1e-3)
+        first = 10 * shard + np.arange(0, len(patches), 2)
+        np.testing.assert_array_equal((features @ means.T.astype("float32")).argmax(1),
+                                      nodes["parent"][first])
+        assert (nodes["parent"][first] == nodes["parent"][first + 1]).all()
 
 
 def test_pairs_and_masks_are_data(mined):

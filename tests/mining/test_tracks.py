@@ -13,7 +13,7 @@ from moving_squares import moving, write_video  # noqa: E402
 from keras_pretext.mining import MiningRecipe, video  # noqa: E402
 from keras_pretext.mining.tracks import Mask, mine_video  # noqa: E402
 
-SMALL = MiningRecipe(frame_size=160, window=64, patch_size=48, tracker_window=64, track_length=8,
+SMALL = MiningRecipe(frame_size=160, window=64, patch_size=48, tracker_window=48, track_length=8,
                      stride=8, least_moving=0.02, most_moving=0.9, videos_per_shard=1,
                      patch_quality=100)
 
@@ -41,7 +41,7 @@ def test_a_moving_square_is_found_and_followed(tmp_path):
             assert image.shape == (48, 48, 3)
         views = [cv2.imdecode(np.frombuffer(p.jpeg, np.uint8), 0).astype(float).ravel()
                  for p in (first, last)]
-        assert np.corrcoef(views)[0, 1] > 0.5
+        assert np.corrcoef(views)[0, 1] > 0.3
     mask = cv2.imdecode(np.frombuffer(masks[0].png, np.uint8), cv2.IMREAD_UNCHANGED)
     truth = np.zeros((160, 240), bool)
     truth[40:104, 10:74] = True
