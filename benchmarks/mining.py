@@ -23,8 +23,7 @@ DIM, BLOB, CHILD, SHARD = 64, 1000, 25, 50_000
 
 def write_features(out, tracks):
     """What the stages before have left: a table of the tracks and their features, in shards."""
-    from keras_pretext.mining import pipeline
-    from keras_pretext.mining.shards import PLACES, WORK, tracks_path
+    from keras_pretext.mining.shards import PLACES, WORK, save, work_path
 
     rng = np.random.default_rng(0)
     for stage in ("tracks", "features", "parents", "groups"):
@@ -36,11 +35,10 @@ def write_features(out, tracks):
         x = middle[rng.integers(len(middle), size=count)]
         x = x + rng.normal(size=x.shape).astype(np.float32) / 2
         x /= np.linalg.norm(x, axis=1, keepdims=True)
-        pipeline._save(os.path.join(out, WORK, "features", f"{shard:05d}.npy"),
-                       x.astype(np.float16))
-        pipeline._save(tracks_path(out, shard), about="[]",
-                       video=np.repeat(np.arange(start, start + count, dtype=np.int32), 2),
-                       **{name: np.zeros(2 * count) for name in PLACES})
+        save(work_path(out, "features", shard, ".npy"), x.astype(np.float16))
+        save(work_path(out, "tracks", shard), about="[]",
+             video=np.repeat(np.arange(start, start + count, dtype=np.int32), 2),
+             **{name: np.zeros(2 * count) for name in PLACES})
     return -(-tracks // SHARD)
 
 

@@ -45,10 +45,9 @@ class DrawnPairs(Source):
         corners = rng.integers(0, size // 2 + 1, (count, 2, 2))
         first, last = (np.stack([x[top:top + size, left:left + size] for x, (top, left) in
                                  zip(images, corners[:, k], strict=True)]) for k in (0, 1))
-        order = np.argsort(classes, kind="stable")
         next_one = np.empty(count, np.int64)
         for kind in np.unique(classes):
-            mine = order[classes[order] == kind]
+            mine = np.flatnonzero(classes == kind)
             next_one[mine] = np.roll(mine, -1)
         track = np.arange(count)
         self._images = np.concatenate([np.concatenate([first, last], -1),

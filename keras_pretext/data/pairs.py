@@ -19,7 +19,7 @@ class PairSource(Source):
     whether it is an intra pair (1) or not.
 
     Args:
-        folder: with the tables of docs/mining.md.
+        folder: what `keras-pretext mine` has written.
         split: kinds of pairs joined by "+" ("intra", "inter", "transitive"), or "train":
             transitive and intra pairs, of these at most two for every seven (Wang, He and Gupta,
             ICCV 2017, section 5: 7 and 2 million), evenly taken.

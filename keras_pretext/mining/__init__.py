@@ -2,11 +2,12 @@
 
 from keras_pretext.mining.recipe import MiningRecipe
 
-
-def mine(*args, **kwargs):
-    from keras_pretext.mining.pipeline import mine as run
-
-    return run(*args, **kwargs)
-
-
 __all__ = ["MiningRecipe", "mine"]
+
+
+def __getattr__(name):
+    if name == "mine":  # Beam, OpenCV and faiss load on first use
+        from keras_pretext.mining.pipeline import mine
+
+        return mine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

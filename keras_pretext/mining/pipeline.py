@@ -1,7 +1,6 @@
 """From videos to pairs: stages that are Apache Beam transforms, each over pieces of work."""
 
 import contextlib
-import io
 import json
 import os
 import threading
@@ -27,7 +26,7 @@ from keras_pretext.mining import clusters, graph, shards, tables, video
 from keras_pretext.mining.node_features import NodeFeatures
 from keras_pretext.mining.recipe import STAGES, MiningRecipe
 from keras_pretext.mining.report import write_report
-from keras_pretext.mining.shards import MASKS, PATCHES, WORK, finished
+from keras_pretext.mining.shards import MASKS, PATCHES, WORK, finished, load, save, work_path
 
 PIECE = 20_000  # tracks of one piece of work among the parents
 
@@ -86,7 +85,7 @@ class Features(Stage):
         self.run = NodeFeatures(self.recipe)
 
     def work(self, piece):
-        _save(_path(self.out, "features", f"{piece:05d}.npy"),
+        save(work_path(self.out, "features", piece, ".npy"),
               self.run(shards.read_patches(self.out, piece, every=2)))
 
 
@@ -94,13 +93,13 @@ class Parents(Stage):
     """The features of a shard to the numbers of the nearest means."""
 
     def setup(self):
-        self.means = np.array(_load(_path(self.out, "parents", "means.npy")))
+        self.means = np.array(load(_path(self.out, "parents", "means.npy")))
 
     def work(self, piece):
-        features = _load(_path(self.out, "features", f"{piece:05d}.npy"))
+        features = load(work_path(self.out, "features", piece, ".npy"))
         parts = [clusters.assigned(features[k:k + PIECE].astype(np.float32), self.means)
                  for k in range(0, max(1, len(features)), PIECE)]
-        _save(_path(self.out, "parents", f"{piece:05d}.npz"), parents=np.concatenate(parts))
+        save(work_path(self.out, "parents", piece), parents=np.concatenate(parts))
 
 
 class Groups(Stage):
@@ -129,7 +128,7 @@ class Groups(Stage):
             found.append(2 * mine[graph.groups(near, self.recipe.group)])
         parents = np.repeat(np.array(self.pieces[piece], np.int32), [len(g) for g in found[1:]])
         found = np.concatenate(found)
-        _save(_path(self.out, "groups", f"{piece:05d}.npz"), parents=parents, groups=found,
+        save(work_path(self.out, "groups", piece), parents=parents, groups=found,
               inter=graph.inter_pairs(found))
 
 
@@ -194,10 +193,10 @@ def join(out, recipe, number, run):
         rng = np.random.default_rng(recipe.seed)
         size = min(features.count, k * recipe.points_per_cluster)
         sample = np.sort(rng.choice(features.count, size, replace=False))
-        _save(means, clusters.centroids(features.rows(sample).astype(np.float32), k, recipe.seed))
+        save(means, clusters.centroids(features.rows(sample).astype(np.float32), k, recipe.seed))
     run(Parents(out, recipe), "parents", number)
     parents = _parents(out, number)
-    sizes = np.bincount(parents, minlength=len(_load(means)))
+    sizes = np.bincount(parents, minlength=len(load(means)))
     kept = sizes >= recipe.least_members
     if not kept.any():
         raise ValueError(f"the largest of {len(sizes)} clusters has {sizes.max()} tracks, fewer "
@@ -206,14 +205,22 @@ def join(out, recipe, number, run):
     pieces = _pieces(np.flatnonzero(kept), sizes)
     put(_path(out, "groups", "pieces.json"), json.dumps(pieces).encode())
     run(Groups(out, recipe, number), "groups", len(pieces))
-    found = [_load(_path(out, "groups", f"{piece:05d}.npz")) for piece in range(len(pieces))]
     tables.write_nodes(out, number, parents, kept)
-    tables.write_groups(out, [(f["parents"], f["groups"]) for f in found], recipe.group)
-    pairs = tables.write_pairs(out, parents, np.concatenate([f["inter"] for f in found]), recipe)
+    counts, inter = {"groups": 0, "tracks_in_groups": 0}, []
+
+    def found():
+        for piece in range(len(pieces)):
+            with load(work_path(out, "groups", piece)) as file:
+                groups = file["groups"]
+                counts["groups"] += len(groups)
+                counts["tracks_in_groups"] += len(np.unique(groups))
+                inter.append(file["inter"])
+                yield file["parents"], groups
+
+    tables.write_groups(out, found(), recipe.group)
+    pairs = tables.write_pairs(out, parents, np.concatenate(inter), recipe)
     return {"clusters": len(sizes), "parents": int(kept.sum()),
-            "tracks_in_parents": int(sizes[kept].sum()),
-            "groups": sum(len(f["groups"]) for f in found),
-            "tracks_in_groups": sum(len(np.unique(f["groups"])) for f in found), **pairs}
+            "tracks_in_parents": int(sizes[kept].sum()), **counts, **pairs}
 
 
 class Runner:
@@ -265,7 +272,7 @@ class _Features:
     """The features of all tracks, read from where they lie."""
 
     def __init__(self, out, number):
-        self._shards = [_load(_path(out, "features", f"{k:05d}.npy")) for k in range(number)]
+        self._shards = [load(work_path(out, "features", k, ".npy")) for k in range(number)]
         self._ends = np.cumsum([len(shard) for shard in self._shards])
         self.count = int(self._ends[-1])
 
@@ -327,18 +334,5 @@ def _path(out, stage, name):
 
 
 def _parents(out, number):
-    return np.concatenate([_load(_path(out, "parents", f"{k:05d}.npz"))["parents"]
+    return np.concatenate([load(work_path(out, "parents", k))["parents"]
                            for k in range(number)])
-
-
-def _save(path, array=None, **arrays):
-    file = io.BytesIO()
-    np.savez(file, **arrays) if array is None else np.save(file, array)
-    put(path, file.getvalue())
-
-
-def _load(path):
-    """An array, mapped where it is on a disk; or the arrays of an .npz."""
-    if os.path.exists(path):
-        return np.load(path, mmap_mode="r")
-    return np.load(io.BytesIO(get(path)))

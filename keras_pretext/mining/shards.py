@@ -24,9 +24,23 @@ def masks_path(out, shard):
     return os.path.join(out, MASKS, f"{shard:05d}.tfrecord")
 
 
-def tracks_path(out, shard):
-    """Of the shard's table; it is written last."""
-    return os.path.join(out, WORK, "tracks", f"{shard:05d}.npz")
+def work_path(out, stage, piece, suffix=".npz"):
+    """What a stage has written for a piece of work; it is written last."""
+    return os.path.join(out, WORK, stage, f"{piece:05d}{suffix}")
+
+
+def save(path, array=None, **arrays):
+    """Writes an array, or several by name."""
+    file = io.BytesIO()
+    np.savez(file, **arrays) if array is None else np.save(file, array)
+    put(path, file.getvalue())
+
+
+def load(path):
+    """An array, mapped where it is on a disk; or the arrays of an .npz."""
+    if os.path.exists(path):
+        return np.load(path, mmap_mode="r")
+    return np.load(io.BytesIO(get(path)))
 
 
 def mine_shard(out, shard, first, videos, recipe):
@@ -64,10 +78,9 @@ def mine_shard(out, shard, first, videos, recipe):
                 status = str(error)
             about.append({"path": path, "status": status if status != "ok" else _status(counts),
                           "counts": dict(counts)})
-    file = io.BytesIO()
-    np.savez(file, about=json.dumps(about), video=np.array(rows["video"], np.int32),
-             **{name: np.array(rows[name]) for name in PLACES})
-    put(tracks_path(out, shard), file.getvalue())
+    save(work_path(out, "tracks", shard), about=json.dumps(about),
+         video=np.array(rows["video"], np.int32),
+         **{name: np.array(rows[name]) for name in PLACES})
 
 
 def _status(counts):
@@ -87,7 +100,7 @@ def _status(counts):
 def read_tracks(out, shard):
     """A shard's table: `about`, a list with path, status and counts of each video; arrays `video`
     int32, `frame`, `time`, `left`, `top`, `width`, `height`, two rows a track."""
-    with np.load(io.BytesIO(get(tracks_path(out, shard)))) as file:
+    with load(work_path(out, "tracks", shard)) as file:
         return {name: json.loads(str(file[name])) if name == "about" else file[name]
                 for name in file.files}
 

@@ -66,12 +66,12 @@ def write_nodes(out, shards, parents, kept):
 
 
 def write_groups(out, items, width):
-    """Args: items: (parent, groups of nodes) pairs of arrays; width: nodes of a group."""
+    """Args: items: yields (parent, groups of nodes), arrays; width: nodes of a group."""
     letters = [chr(ord("a") + k) for k in range(width)]
     empty = [(np.zeros(0, np.int32), np.zeros((0, width), np.int64))]
     _write(os.path.join(out, GROUPS), (
         pa.table({"parent": parent, **{letter: found[:, k] for k, letter in enumerate(letters)}})
-        for parent, found in [*items] or empty))
+        for parent, found in itertools.chain(empty, items)))
 
 
 def write_pairs(out, parents, inter, recipe):

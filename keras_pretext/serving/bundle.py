@@ -115,9 +115,10 @@ def _write_model(folder, target, name, size, tap, whitening, batch_sizes, max_pi
                  dtype):
     from keras_pretext import zoo
     from keras_pretext.serving.signatures import ask, export
+    from keras_pretext.training.trainer import precision
     from keras_pretext.zoo import entry, weights
 
-    with weights.computing_in(dtype):
+    with precision(dtype):
         model = zoo.load(folder)
         target.mkdir(parents=True)
         contract = export(model, target, size, tap, whitening, name, max_pixels)

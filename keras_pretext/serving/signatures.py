@@ -1,5 +1,6 @@
 """A SavedModel of six signatures, holding only TensorFlow's own ops and each weight once."""
 
+import functools
 import json
 
 from keras_pretext.registry import unknown_name
@@ -57,7 +58,8 @@ def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
     whitening = _checked(whitening, backbone.taps[tap])
     contract = _contract(model, size, tap, whitening, name, max_pixels)
     small = contract["computed_in"] == "bfloat16"
-    network = folding.constant(folding.folded(backbone)) if small else backbone
+    network = (folding.constant(folding.folded(backbone)) if small
+               else functools.partial(backbone, training=False))
     strings = tf.TensorSpec((None,), tf.string, "bytes")
     arrays = tf.TensorSpec((None, None, None, 3), tf.uint8, "images")
 
@@ -69,8 +71,7 @@ def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
         @tf.function(input_signature=[arrays])  # the network once, for all signatures
         def maps(self, images):
             count = tf.shape(images)[0]
-            images = _some(tf, images, size)
-            out = network(images) if small else network(images, training=False)
+            out = network(_some(tf, images, size))
             return {tap: tf.cast(out[tap][:count], tf.float32) for tap in backbone.taps}
 
         def vectors(self, images):

@@ -44,7 +44,7 @@ class MotionSegmentation(Task):
     """From one frame to the mask of what will move in it.
 
     The data have a mask for every picture (`source.dense` has "mask"): TFRecords with a
-    `segmentation_mask`, or an .npz with `mask`. The head is
+    `segmentation_mask`, such as `keras-pretext mine` writes, or an .npz with `mask`. The head is
     a 1x1 convolution on a tap, enlarged bilinearly to the mask's resolution where that is finer,
     and the loss logistic, of each pixel.
 
@@ -87,7 +87,7 @@ class MotionSegmentation(Task):
         """`share` of the pixels that move, in up to 500 masks, evenly taken."""
         if "mask" not in source.dense:
             raise ValueError("motion_segmentation learns from pictures with masks of what moves: "
-                             "TFRecords with `segmentation_mask` "
+                             "TFRecords with `segmentation_mask` (keras-pretext mine writes some) "
                              f"or an .npz with `mask`. Received: {source.name!r}")
         count = min(_LOOK, source.num_examples)
         share = float(np.mean([np.mean(np.asarray(source.pixels("mask", int(k))) != 0)

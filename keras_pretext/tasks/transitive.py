@@ -45,7 +45,7 @@ class TransitiveLayer(PretextLayer):
 class Transitive(Task):
     """Siamese triplets: the patches of a pair are nearer than patches of other parents.
 
-    Data are `pairs:FOLDER`, pairs mined from video. Negatives are the patches of
+    Data are `pairs:FOLDER`, what `keras-pretext mine` has written. Negatives are the patches of
     other pairs in the batch (of one replica) whose parent cluster is another and which come from
     other videos.
 

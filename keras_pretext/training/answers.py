@@ -84,16 +84,21 @@ def replies(model, layer, image, number):
         dict from a head's name ("" where there is but one answer) to (truth, outputs): the
         pseudolabels, int `(k,)`, and the logits, float32 `(k, ways)`.
     """
+    losses = model.task.objective()["loss"]
+    single = not isinstance(losses, dict)
+    heads = [head for head, loss in ({"": losses} if single else losses).items()
+             if isinstance(loss, keras.losses.SparseCategoricalCrossentropy)]
+    if not heads:
+        return {}
     inputs, truth = layer(keras.ops.convert_to_tensor(image), keras.ops.convert_to_tensor(number))
     outputs = model(keras.tree.map_structure(lambda t: t[None], inputs), training=False)
-    losses, found = model.task.objective()["loss"], {}
-    if not isinstance(losses, dict):
-        losses, truth, outputs = {"": losses}, {"": truth}, {"": outputs}
-    for head, loss in losses.items():
-        if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
-            logits = keras.ops.convert_to_numpy(outputs[head]).astype("float32")
-            found[head] = (np.ravel(keras.ops.convert_to_numpy(truth[head])),
-                           logits.reshape(-1, logits.shape[-1]))
+    if single:
+        truth, outputs = {"": truth}, {"": outputs}
+    found = {}
+    for head in heads:
+        logits = keras.ops.convert_to_numpy(outputs[head]).astype("float32")
+        found[head] = (np.ravel(keras.ops.convert_to_numpy(truth[head])),
+                       logits.reshape(-1, logits.shape[-1]))
     return found
 
 

@@ -151,6 +151,7 @@ def verify(name):
     Raises:
         ValueError: for a damaged entry or another answer.
     """
+    from keras_pretext.training.trainer import precision
     from keras_pretext.zoo import weights
 
     folder = store.find(name)
@@ -160,7 +161,7 @@ def verify(name):
     if images is None or not golden:
         raise ZooError(f"golden.npz holds `images` and an answer. Received: {sorted(golden)}")
     tolerance = store.read_json(folder / "card.json").get("golden_tolerance", TOLERANCE)
-    with weights.float32():
+    with precision("float32"):
         answers = {"model": golden_answer(pretext_model(folder), images)}
     if (folder / "saved_model").is_dir() and _has_tensorflow():
         from keras_pretext.serving.signatures import ask
@@ -203,6 +204,7 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
     Returns:
         the entry's folder, a pathlib.Path.
     """
+    from keras_pretext.training.trainer import precision
     from keras_pretext.zoo import card as cards
     from keras_pretext.zoo import weights
 
@@ -228,7 +230,7 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
     fields = {**_provenance(run), **(card or {})}
     cards.check(fields)  # before anything is computed or written
 
-    with store.Draft(shelf / str(version)) as draft, weights.float32():
+    with store.Draft(shelf / str(version)) as draft, precision("float32"):
         store.write_json(draft / "config.json", config)
         images = golden_images(size)
         exact = weights.build(config)

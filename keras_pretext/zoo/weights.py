@@ -1,6 +1,5 @@
 """Weights on disk: plain arrays by name, never a pickle and never code."""
 
-import contextlib
 import json
 import pathlib
 import zipfile
@@ -10,22 +9,6 @@ import keras
 import numpy as np
 
 from keras_pretext.zoo.store import ZooError
-
-
-def float32():
-    """Models built inside compute in float32, whatever the global dtype policy."""
-    return computing_in("float32")
-
-
-@contextlib.contextmanager
-def computing_in(policy):
-    """Models built inside compute by this dtype policy, whatever the global one."""
-    former = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(former)
 
 
 def save(path, model, dtype="float16"):

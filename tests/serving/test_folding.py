@@ -9,7 +9,7 @@ import pytest
 from keras_pretext import backbones, tasks
 from keras_pretext.serving import export, folding, serve_bundle
 from keras_pretext.serving.bundle import CONTRACT
-from keras_pretext.zoo import weights
+from keras_pretext.training.trainer import precision
 
 
 def stirred(backbone, rng):
@@ -70,7 +70,7 @@ def test_a_bfloat16_model_is_served_near_its_float32_features(tmp_path, rng):
     images = rng.integers(0, 256, (4, 63, 63, 3)).astype("uint8")
     options = {"flavour": "rotnet", "fc_units": (16,), "image_size": 63}
     exact = stirred(backbones.get("alexnet", **options), rng)
-    with weights.computing_in("mixed_bfloat16"):
+    with precision("mixed_bfloat16"):
         small = backbones.get("alexnet", **options)
         model = tasks.get("rotation", image_size=63).attach(small)
     small.set_weights(exact.get_weights())

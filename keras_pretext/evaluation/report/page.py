@@ -192,10 +192,7 @@ def drawn(name, rows, marks=None):
         for c, (caption, picture) in enumerate(row):
             mark = {True: "right", False: "wrong", None: ""}[marks[r][c] if marks else None]
             large = len(row) == 1 and len(rows) == 1
-            alt = caption or name
-            out.append(f'<figure{" class=large" if large else ""}>'
-                       f'<img src="{data_uri(picture, large)}" alt="{_e(alt)}">'
-                       f'<figcaption class="{mark}">{_e(caption)}</figcaption></figure>')
+            out.append(figure(data_uri(picture, large), caption, caption or name, mark, large))
         out.append("</div>")
     return out
 
