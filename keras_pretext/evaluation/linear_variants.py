@@ -73,14 +73,6 @@ def deepcluster_linear(model, train, test, taps=None, seeds=(0, 1, 2), epochs=10
     return result
 
 
-def _patch_side(model):
-    """Pixels of the patches that a model was trained on one by one, None for other tasks."""
-    task = getattr(model, "task", None)
-    name = {"relative_patch": "patch", "jigsaw": "tile", "damaged_jigsaw": "tile"}.get(
-        getattr(task, "name", None))
-    return name and getattr(task, name)
-
-
 def revisiting_linear(model, train, test, taps=None, seeds=(0, 1, 2), epochs=10, **options):
     """`kolesnikov2019-linear`: max pooling to at most 9000 features, no normalisation.
 
@@ -91,7 +83,7 @@ def revisiting_linear(model, train, test, taps=None, seeds=(0, 1, 2), epochs=10,
     are averaged; `tiles=1` shows it the whole. The decay 1e-4 is not confirmed. Args and result:
     see `run_probe`.
     """
-    side = _patch_side(model)
+    side = getattr(getattr(model, "task", None), "patch_side", None)
     if options.setdefault("tiles", 3 if side else 1) > 1 and side:
         options = {"image_size": options["tiles"] * side, **options}
     batch = options.get("batch_size", 512)

@@ -173,9 +173,11 @@ class Task:
         before_stream: None, or a method `(trainer, epoch)` called before the pictures of an epoch
             (or of the rest of it, after a resume) are read: for `trainer.layer.chosen`.
         without_momentum: names of layers that SGD trains without momentum.
+        patch_side: of the patches that the backbone sees one by one, in pixels; None where it
+            sees whole pictures.
     """
 
-    name = None
+    name = patch_side = None
     on_epoch_start = before_step = before_stream = None
     without_momentum = ()
 

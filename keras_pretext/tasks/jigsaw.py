@@ -162,7 +162,7 @@ class Jigsaw(Task):
         self.tile, self.cell, self.grid, self.selection = tile, cell, grid, selection
         self.permutation_seed, self.puzzles = permutation_seed, puzzles
         self.grey, self.shift, self.embedding, self.hidden = grey, shift, embedding, hidden
-        self.dropout, self.tap, self.image_size = dropout, tap, size
+        self.dropout, self.tap, self.image_size, self.patch_side = dropout, tap, size, tile
         self.flat_field, self.one_channel = bool(flat_field), bool(one_channel)
         self.num_draws = self.layer().num_draws
 

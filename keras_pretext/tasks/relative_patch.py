@@ -143,7 +143,7 @@ class RelativePatch(Task):
         self.patch, self.gap, self.jitter, self.grid = patch, gap, jitter, grid
         self.color, self.pixelate, self.hidden, self.tap = color, pixelate, tuple(hidden), tap
         self.pool = pool
-        self.image_size, self.flat_field = size, bool(flat_field)
+        self.image_size, self.flat_field, self.patch_side = size, bool(flat_field), patch
         self.num_draws = self.framing.num_draws + _DRAWS * grid * grid
 
     @property

@@ -197,7 +197,7 @@ def test_a_network_finds_no_shortcut_unless_it_is_left_open(probe, on, off):
                "dropout": 0.0}
     closed, = audit(tasks.get("jigsaw", **options, **on), [probe], seed=1)
     opened, = audit(tasks.get("jigsaw", **options, **off), [probe], seed=1)
-    assert not closed.leaks and opened.solved > 0.2
+    assert not closed.leaks and opened.leaks and opened.solved > 0.1
 
 
 def test_resizing_leaves_no_edge(rng):
