@@ -16,11 +16,19 @@ def add(command):
     sub.add_argument("--strategy", default="none",
                      choices=["none", "mirrored", "multi-worker", "data-parallel"],
                      help="mirrored: all GPUs of this host; multi-worker: those of all hosts of "
-                     "TF_CONFIG; data-parallel: the same on JAX")
+                     "TF_CONFIG; data-parallel: on JAX, of this host or those of TF_CONFIG")
+    sub.add_argument("--input-servers", nargs="+", default=[], metavar="HOST:PORT",
+                     help="let these make the batches, see input-server")
     sub.add_argument("--tensorboard", action="store_true", help="write event files to OUT/logs")
     sub.add_argument("--snapshots", type=int, metavar="EPOCHS",
                      help="keep the weights every so many epochs, for `curve`")
     sub.add_argument("--check", action="store_true", help="only check that it could start")
+
+    sub = command("input-server", _input_server, "read and decode for trainings elsewhere "
+                  "(tf.data service)")
+    sub.add_argument("--port", type=int, default=5050, help="this one and the next are used")
+    sub.add_argument("--host", default="127.0.0.1", help="this host's name for the trainers, which "
+                     "opens the ports to the network; by default only this machine is served")
 
     sub = command("profile", _profile, "images/s of decoding, pipeline, model and the whole")
     sub.add_argument("recipe")
@@ -44,9 +52,16 @@ def add(command):
 def _pretrain(arguments):
     from keras_pretext.training import cluster
 
-    if arguments.strategy != "multi-worker":
+    on_jax = os.environ.get("KERAS_BACKEND") == "jax"
+    if arguments.strategy == "data-parallel" and on_jax and cluster.several():
+        if not cluster.is_watched():
+            return cluster.watched()
+        context = cluster.Leaving()
+    elif arguments.strategy == "multi-worker":
+        context = cluster.Rejoining()
+    else:
         return _train(arguments)
-    with cluster.Rejoining() as turn:
+    with context as turn:
         return _train(arguments, turn)
 
 
@@ -72,7 +87,8 @@ def _train(arguments, turn=None):
         from keras_pretext.training.snapshots import Snapshots
 
         callbacks.append(Snapshots(arguments.snapshots))
-    trainer = Trainer(recipe, out, strategy=strategy, callbacks=callbacks)
+    trainer = Trainer(recipe, out, strategy=strategy, callbacks=callbacks,
+                      input_servers=arguments.input_servers)
     if arguments.check:
         print(f"{recipe.name}: {trainer.source.num_examples} images, {trainer.total_steps} steps, "
               f"{trainer.model.count_params()} parameters; ready in {out}")
@@ -100,6 +116,12 @@ def _profile(arguments):
     slow = min((name for name in rates if name != "whole"), key=rates.get)
     share = rates["whole"] / rates[slow]
     print(f"the slow part is the {slow}: the whole runs at {share:.0%} of it")
+
+
+def _input_server(arguments):
+    from keras_pretext.data import service
+
+    service.serve(arguments.host, arguments.port, lambda line: print(line, flush=True))
 
 
 def _mine(arguments):

@@ -113,6 +113,19 @@ def draws(seed, epoch, index, num):
 
 
 def order(num_examples, seed, epoch):
-    """The order in which an epoch visits the examples: int64 permutation of `num_examples`."""
+    """The order in which an epoch visits the examples: int64 permutation of `num_examples`.
+
+    A NumPy array or, where `epoch` is a TensorFlow tensor, a tensor with the same values.
+    """
+    if _is_tensor(epoch):
+        import tensorflow as tf
+
+        xp, places = _tensorflow(), tf.range(num_examples, dtype=tf.int64)
+        high, low, _, _ = _words(xp, seed, epoch, places, tf.constant(1 << 20, tf.int64))
+        # int64 sorts like uint64 where the first bit is the other one
+        high = tf.bitwise.bitwise_xor(high, xp.number(1 << 31))
+        shift = tf.fill(tf.shape(high), xp.number(32))
+        keys = tf.bitwise.bitwise_or(tf.bitwise.left_shift(high, shift), low)
+        return tf.cast(tf.argsort(tf.bitcast(keys, tf.int64), stable=True), tf.int64)
     high, low, _, _ = _words(_NumPy, seed, epoch, np.arange(num_examples), np.array(1 << 20))
     return np.argsort((high << np.uint64(32)) | low, kind="stable").astype(np.int64)

@@ -129,8 +129,11 @@ class ImageFolder(Source):
                 self._tensors = (tf.constant(self.paths), tf.constant(self._jpeg),
                                  tf.constant(labels, tf.int64))
         path, jpeg, label = (tf.gather(t, index) for t in self._tensors)
-        encoded = tf.cond(jpeg, lambda: tf.io.read_file(path), lambda: tf.numpy_function(
-            self._read, [path], tf.string, stateful=False))
+        if self._jpeg.all():  # nothing of Python in the graph, see `data.service`
+            encoded = tf.io.read_file(path)
+        else:
+            encoded = tf.cond(jpeg, lambda: tf.io.read_file(path), lambda: tf.numpy_function(
+                self._read, [path], tf.string, stateful=False))
         return {"image": tf.reshape(encoded, []), "label": label}
 
     @staticmethod

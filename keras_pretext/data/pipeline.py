@@ -31,10 +31,15 @@ def index_batches(num_examples, batch_size, seed, start_step=0):
         skip = 0
 
 
-def array_batches(images, layer, batch_size, seed, start_step=0):
-    """NumPy `(index, images, draws)` for a task layer that runs on the device (any backend)."""
-    count = len(images)
+def array_batches(images, layer, batch_size, seed, start_step=0, share=(range(1), 1)):
+    """NumPy `(index, images, draws)` for a task layer that runs on the device (any backend).
+
+    Args:
+        share: as of `pipeline`, but all parts in one batch.
+    """
+    count, (which, of) = len(images), share
     for epoch, index in index_batches(count * layer.visits, batch_size, seed, start_step):
+        index = np.reshape(index, (of, -1))[which].reshape(-1)
         numbers = draw.draws(seed, epoch, index, layer.num_draws)
         index = np.asarray(layer.shown(epoch, index % count))
         yield index, images[index], numbers
@@ -46,10 +51,30 @@ def held_in_memory(source):
     return shape is not None and source.num_examples * int(np.prod(shape)) <= MEMORY
 
 
-def one_pass(num_examples, batch_size):
+def _indices(num_examples, batch_size, seed, start_step, which, of):
+    """`index_batches` as a tf.data.Dataset without Python, of the parts of each batch asked for."""
+    import tensorflow as tf
+
+    steps = steps_per_epoch(num_examples, batch_size)
+    first, skip = divmod(start_step, steps)
+
+    def batches(epoch):
+        places = draw.order(num_examples, seed, epoch)[:steps * batch_size]
+        parts = tf.reshape(places, (steps, of, batch_size // of))
+        parts = parts[tf.where(epoch == first, tf.constant(skip, tf.int64), 0):]
+        parts = tf.reshape(tf.gather(parts, [*which], axis=1), (-1, batch_size // of))
+        epochs = tf.fill(tf.shape(parts)[:1], epoch)
+        return tf.data.Dataset.from_tensor_slices((epochs, parts))
+
+    return tf.data.Dataset.range(first, 2**62).flat_map(batches)
+
+
+def _one_pass(num_examples, batch_size):
     """Index batches that visit every example once, in order; the last may be smaller."""
-    for start in range(0, num_examples, batch_size):
-        yield 0, np.arange(start, min(start + batch_size, num_examples))
+    import tensorflow as tf
+
+    return tf.data.Dataset.range(num_examples).batch(batch_size).map(
+        lambda index: (tf.constant(0, tf.int64), index))
 
 
 def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=None, workers=None,
@@ -69,9 +94,9 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
         shuffle: False visits every example once, in their own order, the tail included.
         steps: how many batches; endless by default.
         workers: parallel decodings; the number of cores by default.
-        share: `(first, count, of)`: every batch is cut into `of` equal parts, and this stream
-            gives those from `first` on, `count` of them, each as a batch of its own. Together the
-            streams of all shares hold what one stream without holds.
+        share: `(which, of)`: every batch is cut into `of` equal parts, and this stream gives
+            those that `which` lists, each as a batch of its own. Together the streams of all
+            shares hold what one stream without holds. `steps` counts whole batches.
     """
     import os
 
@@ -79,18 +104,12 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
 
     source, workers = seen_by(source, layer), workers or os.cpu_count()
 
-    def indices():
-        examples = source.num_examples
-        batches = (index_batches(examples * layer.visits, batch_size * of, seed, start_step)
-                   if shuffle else one_pass(examples, batch_size))
-        for epoch, index in itertools.islice(batches, steps):
-            for part in np.split(index, of)[first:first + count]:
-                yield epoch, part
-
-    first, count, of = share or (0, 1, 1)
+    examples, (which, of) = source.num_examples, share or (range(1), 1)
+    stream = (_indices(examples * layer.visits, batch_size, seed, start_step, which, of)
+              if shuffle else _one_pass(examples, batch_size))
+    if steps is not None:
+        stream = stream.take(steps * len(which))
     batch_size //= of
-    stream = tf.data.Dataset.from_generator(indices, output_signature=(
-        tf.TensorSpec((), tf.int64), tf.TensorSpec((batch_size if shuffle else None,), tf.int64)))
 
     labels = tf.constant(source.labels(), tf.int32) if layer.uses_labels else None
 

@@ -3,6 +3,9 @@
 import contextlib
 import json
 import os
+import re
+import signal
+import subprocess
 import sys
 import time
 
@@ -10,6 +13,8 @@ _EXAMPLE = ('{"cluster": {"worker": ["host-a:12345", "host-b:12345"]}, '
             '"task": {"type": "worker", "index": 0}}')
 _JOBS = ("chief", "worker")
 _ATTEMPTS, _PAUSE = "KERAS_PRETEXT_ATTEMPTS", 5.0
+_WATCHED, _LOST = "KERAS_PRETEXT_WATCHED_BY", 75  # the code of a process that lost another host
+_LOSSES, _WITHIN = 10, 1800.0
 PATIENCE = 120.0  # seconds that a file of the chief may take to show on another host
 
 
@@ -65,29 +70,56 @@ def multi_worker():
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        raise ValueError("multi-worker is of the TensorFlow backend; on JAX it is data-parallel. "
+        raise ValueError("multi-worker is of the TensorFlow backend; on JAX it is data-parallel, "
+                         "with the same TF_CONFIG. "
                          f"Received: {keras.backend.backend()!r}")
     config = checked_config(os.environ.get("TF_CONFIG"))
     import tensorflow as tf
 
-    jobs, task = config["cluster"], config["task"]
-    count = sum(map(len, jobs.values()))
-    print(f"{task['type']} {task['index']} of {count} hosts waits for the others", file=sys.stderr,
-          flush=True)
+    _say_waiting(config)
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
+def _say_waiting(config):
+    task, count = config["task"], len(_hosts(config)[0])
+    print(f"{task['type']} {task['index']} of {count} hosts waits for the others", file=sys.stderr,
+          flush=True)
+
+
+def _hosts(config):
+    """All hosts of a checked TF_CONFIG, the chief first, and which of them this one is."""
+    jobs, task = config["cluster"], config["task"]
+    hosts = [host for job in _JOBS for host in jobs.get(job, ())]
+    return hosts, hosts.index(jobs[task["type"]][task["index"]])
+
+
+def several():
+    """Whether `TF_CONFIG` is there and names more than one host. Raises ValueError."""
+    text = os.environ.get("TF_CONFIG")
+    return bool(text) and len(_hosts(checked_config(text))[0]) > 1
+
+
 def data_parallel():
-    """A `keras.distribution.DataParallel` over the devices of this host (JAX).
+    """A `keras.distribution.DataParallel` (JAX) over the devices of this host or, where
+    `TF_CONFIG` names several, of all its hosts; then it returns when all are there, and is made
+    before anything else of JAX runs.
 
     Raises:
-        ValueError: on another backend.
+        ValueError: on another backend, or for a `TF_CONFIG` that is wrong.
     """
     import keras
 
     if keras.backend.backend() != "jax":
         raise ValueError("data-parallel is of the JAX backend (KERAS_BACKEND=jax); on TensorFlow "
                          f"it is mirrored. Received: {keras.backend.backend()!r}")
+    if several():
+        import jax
+
+        config = checked_config(os.environ["TF_CONFIG"])
+        hosts, index = _hosts(config)
+        _say_waiting(config)
+        jax.distributed.initialize(hosts[0], len(hosts), index, initialization_timeout=86400,
+                                   heartbeat_timeout_seconds=60, shutdown_timeout_seconds=30)
     return keras.distribution.DataParallel()
 
 
@@ -97,6 +129,11 @@ def of(strategy):
         jobs = strategy.cluster_resolver.cluster_spec().as_dict()
         if sum(map(len, jobs.values())) > 1:
             return TensorFlowCluster(strategy, jobs)
+    if hasattr(strategy, "device_mesh"):
+        import jax
+
+        if jax.process_count() > 1:
+            return JaxCluster()
     return Cluster()
 
 
@@ -111,8 +148,12 @@ class Cluster:
     chief, index, count = True, 0, 1
 
     def total(self, number):
-        """The sum of the processes' numbers. All wait for each other here."""
+        """The sum of the processes' integers. All wait for each other here."""
         return number
+
+    def own(self, variables):
+        """A context in which the chief changes variables without the others."""
+        return contextlib.nullcontext()
 
     def agreed(self, number):
         """The chief's number."""
@@ -193,6 +234,42 @@ class TensorFlowCluster(Cluster):
         return self._whole(value).numpy()
 
 
+class JaxCluster(Cluster):
+    """The processes of `jax.distributed`."""
+
+    def __init__(self):
+        import jax
+
+        self.index, self.count = jax.process_index(), jax.process_count()
+        self.chief = self.index == 0
+
+    def total(self, number):
+        import numpy as np
+        from jax.experimental import multihost_utils
+
+        return int(multihost_utils.process_allgather(np.int32(number)).sum())
+
+    def whole(self, value):
+        """A batch's values from the devices of all hosts, in order, as one NumPy array."""
+        from jax.experimental import multihost_utils
+
+        return multihost_utils.process_allgather(value, tiled=True)
+
+    @contextlib.contextmanager
+    def own(self, variables):
+        import numpy as np
+
+        layouts = [v._layout for v in variables]  # with it, all hosts assign together
+        for v in variables:
+            v._layout = None
+            v.assign(np.asarray(v.value))
+        try:
+            yield
+        finally:
+            for v, layout in zip(variables, layouts, strict=True):
+                v._layout = layout
+
+
 class Rejoining:
     """A context that, where another host is lost, begins this process anew, to wait and resume.
 
@@ -229,3 +306,76 @@ class Rejoining:
                 with contextlib.suppress(OSError):
                     os.set_inheritable(int(name), False)
         os.execv(sys.executable, sys.orig_argv)
+
+
+class Leaving:
+    """A context that, where another host is lost, ends this process for `watched` to begin anew.
+
+    Without it JAX waits at the end for the hosts that are lost.
+    """
+
+    trainer = None
+
+    def __enter__(self):
+        if os.environ.get(_WATCHED) != str(os.getppid()):  # it has died already
+            os._exit(128 + signal.SIGKILL)
+        return self
+
+    def __exit__(self, kind, error, trace):
+        # what XLA raises for a broken collective is a ValueError or a JaxRuntimeError
+        if error is not None and re.match(r"[A-Z_]+: ", str(error)) and re.search(
+                "gloo|nccl|coordination|heartbeat|socket|connection", str(error), re.IGNORECASE):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(_LOST)
+
+
+def watched():
+    """Runs this command once more in a process of its own; begins that anew, to wait and resume,
+    whenever it has lost another host. Returns its exit code.
+
+    JAX takes no host back, and aborts a process that has lost the first host.
+    """
+    child, ended, losses = None, [], []
+
+    def end(number, _):
+        ended.append(number)
+        if number == signal.SIGTERM and child is not None and child.poll() is None:
+            child.send_signal(number)
+
+    former = [(number, signal.signal(number, end)) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        while True:
+            child = subprocess.Popen(
+                sys.orig_argv, executable=sys.executable, preexec_fn=_die_with_parent,
+                env={**os.environ, _WATCHED: str(os.getpid())})
+            code = child.wait()
+            if ended and code == _LOST:
+                return 128 + ended[0]
+            if ended or code not in (_LOST, -signal.SIGABRT):
+                return code if code >= 0 else 128 - code
+            now = time.monotonic()
+            losses = [then for then in losses if now - then < _WITHIN] + [now]
+            if len(losses) >= _LOSSES:
+                raise RuntimeError(f"other hosts were lost {_LOSSES} times within "
+                                   f"{_WITHIN / 60:.0f} minutes. Received: exit code {code}")
+            print("another host is lost: this one begins anew and waits for it", file=sys.stderr,
+                  flush=True)
+            time.sleep(_PAUSE)
+            if ended:
+                return 128 + ended[0]
+    finally:
+        for number, handler in former:
+            signal.signal(number, handler)
+
+
+def is_watched():
+    return _WATCHED in os.environ
+
+
+def _die_with_parent():
+    """The system kills this process with its parent (Linux)."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)

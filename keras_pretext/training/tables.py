@@ -99,7 +99,7 @@ def _outputs(trainer, inputs):
         import jax
 
         trainer._answer = jax.jit(answer)
-    return np.asarray(trainer._answer(*trainer._state[:2], inputs))
+    return _whole(trainer, trainer._answer(*trainer._state[:2], inputs))
 
 
 def _whole(trainer, value):

@@ -19,6 +19,7 @@ import numpy as np
 
 from keras_pretext import data
 from keras_pretext.data import pipeline as pipelines
+from keras_pretext.data import service
 from keras_pretext.data.arrays import ArraySource
 from keras_pretext.data.masks import seen_by
 from keras_pretext.training import (
@@ -66,13 +67,14 @@ class Trainer:
         callbacks: objects with any of `on_start(trainer)`, `on_log(trainer, row)`,
             `on_epoch(trainer, row)`, `on_end(trainer)`.
         max_steps: stop (resumably) after this many steps; for tests and timings.
+        input_servers: list of "HOST:PORT" that make the batches (TensorFlow), see `data.service`.
 
     Attributes:
         stopped: whether `run` ended early on SIGTERM, after it had saved.
     """
 
     def __init__(self, recipe, out, strategy=None, xla=None, callbacks=(), max_steps=None,
-                 progress=True):
+                 progress=True, input_servers=()):
         self.recipe, self.out = recipe, pathlib.Path(out)
         self.strategy, self.callbacks, self.max_steps = strategy, list(callbacks), max_steps
         self.progress, self.stopped, self.cluster = progress, False, cluster.of(strategy)
@@ -112,6 +114,9 @@ class Trainer:
         if recipe.batch_size % self.replicas:
             raise ValueError(f"batch_size is a multiple of the {self.replicas} replicas. "
                              f"Received: {recipe.batch_size}")
+        self.input_servers = list(input_servers)
+        if self.input_servers:
+            self.cluster.together(self._check_servers)
         with scope, precision(recipe.precision):
             keras.utils.set_random_seed(recipe.seed)
             self.model = self.task.attach(recipe.build_backbone())
@@ -142,6 +147,13 @@ class Trainer:
         self.data = self.source = data.open(recipe.data, split=recipe.split)
         self.test_source = (data.open(recipe.data, split=recipe.test_split)
                             if recipe.test_split else None)
+
+    def _check_servers(self):
+        if not on_tensorflow():
+            raise ValueError("input servers are of the TensorFlow backend. "
+                             f"Received: {keras.backend.backend()!r}")
+        service.check(self.input_servers, self.source, self.task.layer(),
+                      self.recipe.batch_size, self.replicas)
 
     def _prepare_folder(self):
         kept = self.out / "recipe.json"
@@ -243,12 +255,14 @@ class Trainer:
 
     def _begin_epoch(self, epoch):
         """The task's `on_epoch_start`: on the chief, and the others take what came of it."""
-        if self.cluster.chief:
-            self.task.on_epoch_start(self, epoch)
-        if self.cluster.count > 1:
+        with self.cluster.own(checkpoint.variables_of(self.model) if self.cluster.chief else ()):
             if self.cluster.chief:
-                shutil.rmtree(self.out / "begun", ignore_errors=True)  # of a run that was killed
-            self._save("begun")
+                self.task.on_epoch_start(self, epoch)
+            if self.cluster.count > 1:
+                if self.cluster.chief:
+                    shutil.rmtree(self.out / "begun", ignore_errors=True)  # of a killed run
+                self._save("begun")
+        if self.cluster.count > 1:
             self._take(*self._read(self.out / "begun"))
             self.cluster.agreed(0)
             if self.cluster.chief:
@@ -273,14 +287,23 @@ class Trainer:
     def _tensorflow_steps(self):
         import tensorflow as tf
 
-        def stream_of(steps, **share):
-            return pipelines.pipeline(self.source, self.layer, self.recipe.batch_size,
-                                      self.recipe.seed, self.step, steps=steps, **share)
+        def stream_of(steps, share=None):
+            make = functools.partial(pipelines.pipeline, self.source, self.layer,
+                                     self.recipe.batch_size, self.recipe.seed, self.step)
+            if self.input_servers:
+                return service.joined(make, self.input_servers, share, steps)
+            return make(steps=steps, share=share)
 
         def make(steps):
+            batches = distributed(steps)
+            return (service.watched(batches, self.input_servers, steps) if self.input_servers
+                    else batches)
+
+        def distributed(steps):
             if self.cluster.count > 1:  # a host reads only the pictures of its own replicas
                 mine = self.replicas // self.cluster.count
-                share = (self.cluster.index * mine, mine, self.replicas)
+                first = self.cluster.index * mine
+                share = (range(first, first + mine), self.replicas)
                 return self.strategy.distribute_datasets_from_function(
                     lambda context: stream_of(steps, share=share))
             stream = stream_of(steps)
@@ -317,24 +340,28 @@ class Trainer:
 
         images, labels = seen_by(self.source, self.layer).arrays()
         model, layer, puzzle = self.model, self.layer, jax.jit(self.layer)
-        place, compiled = (lambda arrays: arrays), {}
+        place, compiled, own = (lambda arrays: arrays), {}, range(self.replicas)
         if self.strategy is not None:  # the compiler cuts the step as its batch is cut
             mesh, names = self.strategy.device_mesh.backend_mesh, jax.sharding.PartitionSpec
             cut = jax.sharding.NamedSharding(mesh, names(self.strategy.batch_dim_name))
             compiled["out_shardings"] = jax.sharding.NamedSharding(mesh, names())
+            own = [k for k, device in enumerate(mesh.devices.flat)
+                   if device.process_index == self.cluster.index]
 
-            def place(arrays):
-                return jax.device_put(arrays, cut)
+            def place(arrays):  # a host gives the part of its own devices
+                return jax.tree.map(
+                    lambda part: jax.make_array_from_process_local_data(cut, part), arrays)
 
         @functools.partial(jax.jit, **compiled)
-        def run(state, given, images, draws):
+        def run(state, given, images, draws, stop):
             inputs, pseudolabels = layer(images, draws)
-            own = not (layer.uses_labels or layer.uses_index)
-            return model.train_step(state, (inputs, pseudolabels if own else given))
+            ready = not (layer.uses_labels or layer.uses_index)
+            logs, state = model.train_step(state, (inputs, pseudolabels if ready else given))
+            return {**logs, "stop": stop.sum()}, state
 
         batches = self._streams(lambda steps: itertools.islice(
             pipelines.array_batches(images, layer, self.recipe.batch_size, self.recipe.seed,
-                                    self.step), steps))
+                                    self.step, (own, self.replicas)), steps))
         while True:
             start = time.perf_counter()
             index, *batch = next(batches)
@@ -342,9 +369,11 @@ class Trainer:
             given, batch = place((given, batch))
             waited = time.perf_counter() - start
             if self.task.before_step:
-                given = place(tables.labels(self, puzzle(*batch)[0], given))
-            logs, self._state = run(self._state, given, *batch)
-            logs["stop"] = self._asked_to_stop
+                chosen = np.asarray(tables.labels(self, puzzle(*batch)[0], given))
+                parts = np.split(chosen, self.replicas)
+                given = place(np.concatenate([parts[k] for k in own]))
+            stop = place(np.full(len(own), self._asked_to_stop, "float32"))
+            logs, self._state = run(self._state, given, *batch, stop)
             yield {k: float(v) for k, v in logs.items()}, waited
 
     def _groups(self):

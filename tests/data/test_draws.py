@@ -47,6 +47,15 @@ def test_order_is_a_permutation_of_its_epoch():
     assert (first == second).sum() < 20
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 1000, 100003])
+def test_tensorflow_gives_the_same_order(count):
+    compiled = tf.function(lambda epoch, seed: order(count, seed, epoch))
+    for seed, epoch in ((0, 0), (3, 1), (2**32 - 1, 70000)):
+        theirs = compiled(tf.constant(epoch, tf.int64), seed)
+        assert theirs.dtype == tf.int64
+        np.testing.assert_array_equal(theirs, order(count, seed, epoch))
+
+
 def test_a_seed_out_of_range_is_refused():
     with pytest.raises(ValueError, match="Received: -1"):
         draws(-1, 0, np.arange(3), 2)

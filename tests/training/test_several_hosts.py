@@ -40,7 +40,8 @@ def recipe_of(npz, tmp_path):
 class Pair:
     """Two processes of one command, each with its TF_CONFIG."""
 
-    def __init__(self, folder, *command):
+    def __init__(self, folder, *command, **environment):
+        self.environment = environment
         taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
         self.hosts = [f"127.0.0.1:{s.getsockname()[1]}" for s in taken]
         for one in taken:
@@ -51,7 +52,7 @@ class Pair:
 
     def start(self, index):
         config = {"cluster": {"worker": self.hosts}, "task": {"type": "worker", "index": index}}
-        environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
+        environment = {**os.environ, **self.environment, "TF_CONFIG": json.dumps(config)}
         with open(self.folder / f"output{index}", "a") as file:
             self.processes[index] = subprocess.Popen(
                 [sys.executable, *map(str, self.command)], env=environment, stdout=file,
@@ -138,23 +139,28 @@ def test_sigterm_on_one_saves_and_ends_all_and_a_killed_chief_comes_back(recipe_
 
 _TABLES = """
 import sys
+end, kind, *paths = sys.argv[1:]
 from keras_pretext.training import cluster
-strategy = cluster.multi_worker()
+strategy = getattr(cluster, kind)() if kind != "none" else None
 from keras_pretext.training import train
-for path in sys.argv[1:]:
-    train(path, path + ".two", strategy=strategy, progress=False)
+for path in paths:
+    train(path, path + end, strategy=strategy, progress=False)
 """
 
 
-def test_what_tasks_learn_between_steps_is_the_same_on_all_hosts(recipe_of, tmp_path):
+@pytest.mark.parametrize("backend, kind", [
+    ("tensorflow", "multi_worker"), pytest.param("jax", "data_parallel", marks=pytest.mark.slow)])
+def test_what_tasks_learn_between_steps_is_the_same_on_all_hosts(recipe_of, tmp_path, backend,
+                                                                 kind):
+    pytest.importorskip(backend)
     recipes = [recipe_of("noise_targets", 2, dim=16, every=1),
                recipe_of("deep_cluster", 2, clusters=6, pca=8)]
     script = tmp_path / "script.py"
     script.write_text(_TABLES)
-    pair = Pair(tmp_path, script, *recipes)
+    pair = Pair(tmp_path, script, ".two", kind, *recipes, KERAS_BACKEND=backend)
     try:
-        for recipe in recipes:
-            train(recipe, f"{recipe}.one", progress=False)
+        subprocess.run([sys.executable, script, ".one", "none", *recipes], check=True,
+                       env={**os.environ, "KERAS_BACKEND": backend})
     finally:
         codes = pair.ended()
     assert codes == [0, 0], pair.output()
@@ -179,9 +185,9 @@ def test_sigterm_saves_after_the_step_and_the_run_resumes(recipe_of, tmp_path):
 def test_shares_of_a_batch_are_the_batch(npz):
     source, layer = data.open(f"npz:{npz}"), Rotation(image_size=16).layer()
     shares = [pipeline(source, layer, 24, 3, 2, steps=5, share=share).as_numpy_iterator()
-              for share in ((0, 1, 4), (1, 2, 4), (3, 1, 4))]
+              for share in (([0], 4), (range(1, 4, 2), 4), ([2], 4))]
     for inputs, labels in pipeline(source, layer, 24, 3, 2, steps=5).as_numpy_iterator():
-        parts = [next(shares[0]), next(shares[1]), next(shares[1]), next(shares[2])]
+        parts = [next(shares[k]) for k in (0, 1, 2, 1)]
         np.testing.assert_array_equal(np.concatenate([p[0] for p in parts]), inputs)
         np.testing.assert_array_equal(np.concatenate([p[1] for p in parts]), labels)
     assert [len([*share]) for share in shares] == [0, 0, 0]
@@ -235,6 +241,36 @@ def test_a_host_that_fails_or_sees_another_folder_ends_the_start(tmp_path, monke
     monkeypatch.setattr(cluster, "PATIENCE", 0.0)
     with pytest.raises(ValueError, match="shared file system"):
         two.awaited(tmp_path / "recipe.json")
+
+
+_ONE = "from keras_pretext.training import train; import sys; train(*sys.argv[1:], progress=False)"
+
+
+def test_a_killed_process_of_jax_comes_back_and_two_end_as_one(recipe_of, tmp_path):
+    pytest.importorskip("jax")
+    recipe, one, two = recipe_of("rotation", 5, "train"), tmp_path / "one", tmp_path / "two"
+    on_jax = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=1"}
+    pair = Pair(tmp_path, "-m", "keras_pretext.cli", "pretrain", recipe, "--out", two,
+                "--strategy", "data-parallel", **on_jax)
+    try:
+        pair.wait_for(lambda: checkpoints(two) > 0)
+        pair.processes[0].kill()  # the first: without it the others are aborted
+        pair.processes[0].wait()
+        assert not (two / "final").exists()
+        pair.start(0)
+        subprocess.run([sys.executable, "-c", _ONE, recipe, one], check=True, timeout=900,
+                       env={**os.environ, **on_jax})
+    finally:
+        codes = pair.ended()
+    assert codes == [0, 0], pair.output()
+    assert "another host is lost" in (tmp_path / "output1").read_text()
+    same_weights(one, two)
+    assert sorted(set(steps_of(two))) == sorted(set(steps_of(one)))
+    ours, theirs = (json.loads((out / "final" / "metrics.json").read_text()) for out in (one, two))
+    for name in ("loss", "accuracy", "test_loss", "test_accuracy"):
+        assert abs(ours[name] - theirs[name]) < 1e-4, name
+    manifest = json.loads((two / "manifest.json").read_text())
+    assert manifest["replicas"] == 2 and manifest["resumed_at"] > 0
 
 
 _DEVICES = """
