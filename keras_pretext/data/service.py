@@ -2,6 +2,7 @@
 
 With n servers the i-th computes the i-th part of every batch. A server is a dispatcher with one
 worker, which gives its part in order; so the batches are those of the local pipeline, to the bit.
+That each part is the one asked for is checked.
 """
 
 import os
@@ -94,10 +95,15 @@ def check(servers, source, layer, batch_size, replicas=1):
         batch_size: of all `replicas` together.
 
     Raises:
-        ValueError: for addresses that are none, a batch that they cannot share, or a source that
-            is read with Python.
+        ValueError: for addresses that are none, a batch that they cannot share, a source that is
+            read with Python, or another backend than TensorFlow.
         RuntimeError: for a server that does not answer.
     """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError("input servers are of the TensorFlow backend. "
+                         f"Received: {keras.backend.backend()!r}")
     for server in servers:
         host, _, port = server.rpartition(":")
         if not host or not port.isdigit():
@@ -109,11 +115,11 @@ def check(servers, source, layer, batch_size, replicas=1):
                          f"{replicas} * {len(servers)}. Received: {batch_size}")
     source = seen_by(source, layer)
     if not pipelines.held_in_memory(source) and _calls_python(source):
-        raise ValueError("input servers have no part in this process, whose Python reads these "
-                         "data. They can serve a folder of plain JPEG files (RGB or grey, not "
-                         "turned by EXIF), which they see under the same path, and any pictures "
-                         "of one size that take at most 1 GB decoded, which are sent to them. "
-                         f"Received: {source.name!r}")
+        raise ValueError("input servers cannot call Python of this process, which reads these "
+                         "data. They serve a folder of plain JPEG files (RGB or grey, not turned "
+                         "by EXIF), which they see under the same path; TFRecords of at most 512 "
+                         "MB and pictures of one size that take at most 1 GB decoded, which are "
+                         f"sent to them. Received: {source.name!r}")
     _answering(servers)
 
 
@@ -151,13 +157,26 @@ def joined(make, servers, share=None, steps=None):
     """
     import tensorflow as tf
 
+    service = tf.data.experimental.service
     (which, of), count = share or (range(1), 1), len(servers)
-    parts = [make(share=([k * count + i for k in which], of * count), workers=tf.data.AUTOTUNE)
-             .apply(tf.data.experimental.service.distribute(
-                 processing_mode="off", service=f"grpc://{server}", compression=None))
-             for i, server in enumerate(servers)]
-    stream = tf.data.Dataset.zip(*parts).map(lambda *parts: tf.nest.map_structure(
-        lambda *values: tf.concat(values, 0), *parts), deterministic=True)
+    # A server that was begun anew gives its numbers of tasks out again, and another stream's client
+    # may then take what is ours: every part says which it is.
+    token = int.from_bytes(os.urandom(7), "big")
+
+    def served(part, server):
+        numbered = part.enumerate().map(lambda number, batch: ([token, number], batch))
+        return numbered.apply(service.distribute(
+            service.ShardingPolicy.OFF, service=f"grpc://{server}", compression=None))
+
+    def whole(number, *parts):
+        for mark, _ in parts:
+            tf.debugging.assert_equal(mark, [token, number], "a batch of another stream or step")
+        return tf.nest.map_structure(lambda *values: tf.concat(values, 0),
+                                     *(batch for _, batch in parts))
+
+    parts = [served(make(share=([k * count + i for k in which], of * count),
+                         workers=tf.data.AUTOTUNE), server) for i, server in enumerate(servers)]
+    stream = tf.data.Dataset.zip((tf.data.Dataset.counter(), *parts)).map(whole)
     if steps is not None:
         stream = stream.take(steps * len(which))
     options = tf.data.Options()
@@ -170,8 +189,8 @@ def watched(batches, servers, steps=None):
     """Yields the batches of a dataset of `joined`.
 
     Raises:
-        RuntimeError: where a server is lost, or cannot read a picture. TensorFlow by itself waits
-            for a lost server for ever.
+        RuntimeError: where a server is lost or begun anew, or cannot read a picture. TensorFlow
+            by itself waits for a lost server for ever.
     """
     import tensorflow as tf
 

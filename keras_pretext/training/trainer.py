@@ -115,8 +115,8 @@ class Trainer:
             raise ValueError(f"batch_size is a multiple of the {self.replicas} replicas. "
                              f"Received: {recipe.batch_size}")
         self.input_servers = list(input_servers)
-        if self.input_servers:
-            self.cluster.together(self._check_servers)
+        self.cluster.together(lambda: self.input_servers and service.check(
+            self.input_servers, self.source, self.task.layer(), recipe.batch_size, self.replicas))
         with scope, precision(recipe.precision):
             keras.utils.set_random_seed(recipe.seed)
             self.model = self.task.attach(recipe.build_backbone())
@@ -147,13 +147,6 @@ class Trainer:
         self.data = self.source = data.open(recipe.data, split=recipe.split)
         self.test_source = (data.open(recipe.data, split=recipe.test_split)
                             if recipe.test_split else None)
-
-    def _check_servers(self):
-        if not on_tensorflow():
-            raise ValueError("input servers are of the TensorFlow backend. "
-                             f"Received: {keras.backend.backend()!r}")
-        service.check(self.input_servers, self.source, self.task.layer(),
-                      self.recipe.batch_size, self.replicas)
 
     def _prepare_folder(self):
         kept = self.out / "recipe.json"

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ from PIL import Image
 
 from keras_pretext import data, tasks
 from keras_pretext.data import pipeline as pipelines
-from keras_pretext.data import service
+from keras_pretext.data import records, service
 from keras_pretext.data.arrays import ArraySource
-from keras_pretext.training import Recipe, Trainer
+from keras_pretext.training import Recipe, Trainer, load_recipe
 
 NETWORK = ("exemplar_cnn", {"network": "64c5-64c5-128f", "image_size": 16})
 
@@ -84,10 +85,10 @@ def same(streams):
     return count
 
 
-@pytest.mark.parametrize("task, options", [
-    ("rotation", {"image_size": 32}), ("jigsaw", {}), ("classification", {"image_size": 32}),
-    ("noise_targets", {"image_size": 32})])
-@pytest.mark.parametrize("kind", ["files", "arrays"])
+@pytest.mark.parametrize("kind, task, options", [
+    ("files", "rotation", {"image_size": 32}), ("files", "jigsaw", {}),
+    ("files", "noise_targets", {"image_size": 32}), ("arrays", "rotation", {"image_size": 32}),
+    ("arrays", "classification", {"num_classes": 5})])
 def test_the_stream_is_the_local_one(pair, rng, tmp_path, kind, task, options):
     source = jpegs(tmp_path, rng) if kind == "files" else ArraySource(
         rng.integers(0, 256, (48, 120, 120, 3)).astype("uint8"), np.arange(48) % 5)
@@ -128,35 +129,93 @@ def test_a_training_with_servers_is_the_one_without(pair, npz, tmp_path, task, o
     same_checkpoints(tmp_path / "one", tmp_path / "two")
 
 
-@pytest.mark.parametrize("again", [False, True])
-def test_a_lost_server_is_an_error_and_the_run_resumes(npz, tmp_path, monkeypatch, again):
+_TWO_DEVICES = """
+import sys
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from keras_pretext.training import train
+recipe, out, *servers = sys.argv[1:]
+for name, servers in (("one", ()), ("two", servers)):
+    strategy = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice())
+    train(recipe, out + name, strategy=strategy, progress=False, input_servers=servers)
+"""
+_RECIPE = """
+from keras_pretext.training import Recipe
+recipe = Recipe(name="served", task=("rotation", dict(image_size=16)), backbone={network},
+                data="npz:{npz}", test_split=None, epochs=2, batch_size=24, learning_rate=0.01)
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_of_a_host_share_what_servers_give(pair, npz, tmp_path):
+    path = tmp_path / "recipe.py"
+    path.write_text(_RECIPE.format(network=NETWORK, npz=npz))
+    subprocess.run([sys.executable, "-c", _TWO_DEVICES, path, f"{tmp_path}/", *pair], check=True,
+                   timeout=900)
+    same_checkpoints(tmp_path / "one", tmp_path / "two")
+
+
+def test_a_lost_server_ends_the_command_and_the_same_resumes(npz, tmp_path):
+    out, path, servers = tmp_path / "two", tmp_path / "recipe.py", [Server()]
+    path.write_text(_RECIPE.format(network=NETWORK, npz=npz).replace("epochs=2", "epochs=40"))
+    command = [sys.executable, "-m", "keras_pretext.cli", "pretrain", path, "--out", out,
+               "--input-servers", servers[0].ready()]
+    try:
+        first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        while not [*(out / "checkpoints").glob("*.npz")]:
+            assert first.poll() is None
+            time.sleep(0.05)
+        servers[0].stop(signal.SIGKILL)
+        error = first.communicate(timeout=300)[1]
+        assert first.returncode == 2 and "an input server does not answer. Start it" in error
+        servers.append(Server(servers[0].port))
+        servers[1].ready()
+        subprocess.run(command, check=True)
+        assert servers[1].stop() == 0
+    finally:
+        for one in servers:
+            one.process.kill()
+    Trainer(load_recipe(path), tmp_path / "one", progress=False).run()
+    same_checkpoints(tmp_path / "one", out)
+
+
+def test_a_server_begun_anew_is_noticed(npz, tmp_path):
     class Killing:
         def on_log(self, trainer, row):
-            server.stop(signal.SIGKILL)
-            if again:  # quicker than it can be missed
-                servers.append(Server(server.port))
-                servers[-1].ready()
-
-    monkeypatch.setattr(service, "PATIENCE", 1.0)
-    recipe, server = recipe_of(npz).replace(epochs=10), Server()
-    servers = [server]
-    try:
-        options = {"progress": False, "input_servers": [server.ready()]}
-        with pytest.raises(RuntimeError, match=f"127.0.0.1:{server.port}") as error:
-            Trainer(recipe, tmp_path / "two", callbacks=[Killing()], **options).run()
-        assert ("begun anew" if again else "does not answer. Start it") in str(error.value)
-        if not again:
-            servers.append(Server(server.port))
+            servers[0].stop(signal.SIGKILL)
+            servers.append(Server(servers[0].port))
             servers[-1].ready()
-            Trainer(recipe, tmp_path / "two", **options).run()
-            Trainer(recipe, tmp_path / "one", progress=False).run()
-            same_checkpoints(tmp_path / "one", tmp_path / "two")
+
+    servers = [Server()]
+    try:
+        with pytest.raises(RuntimeError, match="begun anew"):
+            Trainer(recipe_of(npz).replace(epochs=10), tmp_path / "run", callbacks=[Killing()],
+                    progress=False, input_servers=[servers[0].ready()]).run()
     finally:
         for one in servers:
             one.process.kill()
 
 
-def test_what_servers_cannot_do_is_refused_before_anything_is_sent(rng, tmp_path, npz):
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_batch_of_another_step_is_refused(rng, monkeypatch, wrong):
+    source = ArraySource(rng.integers(0, 256, (48, 40, 40, 3)).astype("uint8"))
+    layer = tasks.get("rotation", image_size=32).layer()
+    monkeypatch.setattr(tf.data.experimental.service, "distribute",
+                        lambda *_, **__: lambda part: part.skip(int(wrong)))
+    monkeypatch.setattr(service, "_answering", lambda servers: None)
+    make = functools.partial(pipelines.pipeline, source, layer, 16, 3, 0)
+    batches = service.watched(service.joined(make, ["a:1", "b:1"]), ["a:1", "b:1"])
+    if wrong:
+        with pytest.raises(RuntimeError, match="another stream or step"):
+            next(batches)
+    else:
+        next(batches)
+
+
+def test_what_servers_cannot_do_is_refused_before_anything_is_sent(rng, tmp_path, npz,
+                                                                    monkeypatch):
     layer = tasks.get("rotation", image_size=32).layer()
     arrays = ArraySource(rng.integers(0, 256, (48, 40, 40, 3)).astype("uint8"))
     nobody = f"127.0.0.1:{free_port()}"
@@ -186,8 +245,10 @@ def test_what_servers_cannot_do_is_refused_before_anything_is_sent(rng, tmp_path
             writer.write(tf.train.Example(features=tf.train.Features(feature={
                 "image": tf.train.Feature(bytes_list=tf.train.BytesList(
                     value=[out.getvalue()]))})).SerializeToString())
-    refused("one size that take at most 1 GB", [nobody], data.open(
-        f"tfrecord:{tmp_path / 'some.tfrecord'}"))
+    name = f"tfrecord:{tmp_path / 'some.tfrecord'}"
+    refused(nobody, [nobody], data.open(name), kind=RuntimeError)  # small: held in memory
+    monkeypatch.setattr(records, "MEMORY", 0)
+    refused("TFRecords of at most 512 MB", [nobody], data.open(name))
     with pytest.raises(RuntimeError, match="does not answer"):
         Trainer(recipe_of(npz), tmp_path / "run", progress=False, input_servers=[nobody])
 
