@@ -70,7 +70,7 @@ def test_faster_rcnn_learns(backbone):
     result = evaluation.faster_rcnn(
         backbone, squares(16, 1), squares(8, 2), "high", iterations=60, learning_rate=0.01,
         fc_units=(64,), pool=4, scales=(96,), test_scale=96, anchor_sides=(28, 42),
-        boxes_a_picture=32, proposals=(100, 50), freeze="low", rescaled=False, dtype="float32")
+        boxes_a_picture=32, proposals=(100, 50), freeze="low", rescaled=False)
     assert result.protocol == "ren2015-faster-rcnn" and result.settings["freeze"] == "low"
     assert result.mean("high") > 0.4
     for old, new in zip(before, backbone.weights, strict=True):

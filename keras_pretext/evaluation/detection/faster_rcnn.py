@@ -123,8 +123,8 @@ class Proposer:
         x = conv(channels, 3, "rpn", 11, activation="relu")(maps)
         scores = conv(each, 1, "rpn_scores", 12, dtype="float32")(x)
         moves = conv(4 * each, 1, "rpn_moves", 13, dtype="float32")(x)
-        self.model = keras.Model(maps, (layers.Reshape((-1,))(scores),
-                                        layers.Reshape((-1, 4))(moves)))
+        flat = [layers.Reshape(shape, dtype="float32") for shape in ((-1,), (-1, 4))]
+        self.model = keras.Model(maps, (flat[0](scores), flat[1](moves)))
         self.offset = net.pooling.offset
 
     def anchors(self, maps):
