@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -198,22 +199,28 @@ def _compute(backbone, source, paths, image_size, pooling, batch_size, tiles):
                              f"with others in {weight.path!r}")
     taps = list(dict.fromkeys(tap for tap, _ in paths))
     images = keras.Input((image_size, image_size, 3), name="images", dtype="uint8")
-    maps = _tiled(backbone.extractor(taps), images, tiles)
-    maps = {tap: pooled(m, pooling) for tap, m in maps.items()}
-    run = compiled(keras.Model(images, maps))
-    wanted = {(tap, flip): (path, np.float16, maps[tap].shape[1:])
-              for (tap, flip), path in paths.items()}
-    with _written(wanted, source.num_examples) as files:
+    run, shapes = compiled(images, _tiled(backbone.extractor(taps), images, tiles), pooling)
+    wanted = {(tap, flip): (path, np.float16, shapes[tap]) for (tap, flip), path in paths.items()}
+
+    def write(found, flip):
+        for tap, values in found.items():
+            if (tap, flip) not in paths:
+                continue
+            if (values.view(np.uint16) & 0x7FFF).max() >= 0x7C00:  # infinity and what is no number
+                raise ValueError(f"the features of tap {tap!r} are not finite in float32. "
+                                 f"Received: {backbone.name}")
+            files[tap, flip].write(values)
+
+    writing = None
+    with _written(wanted, source.num_examples) as files, ThreadPoolExecutor(1) as aside:
         for batch in batches(source, image_size, batch_size):
             for flip in sorted({flip for _, flip in paths}):
-                view = np.ascontiguousarray(batch[:, :, ::-1]) if flip else batch
-                for tap, values in run(view).items():
-                    if (tap, flip) not in paths:
-                        continue
-                    if not np.isfinite(values.sum(dtype=np.float32)):
-                        raise ValueError(f"the features of tap {tap!r} are not finite in float32. "
-                                         f"Received: {backbone.name}")
-                    files[tap, flip].write(values.tobytes())
+                found = run(np.ascontiguousarray(batch[:, :, ::-1]) if flip else batch)
+                if writing:
+                    writing.result()
+                writing = aside.submit(write, found, flip)  # while the next are computed
+        if writing:
+            writing.result()
 
 
 def _tiled(extractor, images, tiles):
@@ -235,16 +242,28 @@ def _half(values):
     return keras.ops.cast(keras.ops.where(keras.ops.isfinite(values), cut, values), "float16")
 
 
-def compiled(extractor):
-    def call(images):
-        return {k: _half(v) for k, v in extractor(images, training=False).items()}
+def compiled(images, maps, pooling):
+    """A function from uint8 pictures to pooled float16 maps, both NumPy, and the shapes of these.
+
+    Args:
+        images: a keras.Input.
+        maps: dict from tap to what a network makes of it.
+        pooling: as of `pooled`.
+    """
+    model = keras.Model(images, maps)
+    shapes = {tap: tuple(pooled(x, pooling).shape[1:]) for tap, x in maps.items()}
+
+    def finished(maps):
+        return {tap: _half(pooled(x, pooling)) for tap, x in maps.items()}
 
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        run = tf.function(call, reduce_retracing=True)
-        return lambda x: {k: v.numpy() for k, v in run(tf.constant(x)).items()}
-    return lambda x: {k: np.asarray(keras.ops.convert_to_numpy(v)) for k, v in call(x).items()}
+        finish = tf.function(finished, jit_compile=True)  # one pass over the memory, not ten
+        run = tf.function(lambda x: finish(model(x, training=False)), reduce_retracing=True)
+        return (lambda x: {k: v.numpy() for k, v in run(tf.constant(x)).items()}), shapes
+    return (lambda x: {k: np.asarray(keras.ops.convert_to_numpy(v))
+                       for k, v in finished(model(x, training=False)).items()}), shapes
 
 
 def batches(source, image_size, batch_size):

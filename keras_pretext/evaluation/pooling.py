@@ -1,6 +1,9 @@
 """How the protocols pool the maps of a tap, by name."""
 
+import functools
+
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -20,12 +23,11 @@ class AdaptiveMaxPooling(keras.layers.Layer):
             length = int(maps.shape[axis])
             if length <= self.size:
                 continue
-            cells = []
-            for k in range(self.size):
-                start, stop = k * length // self.size, -(-(k + 1) * length // self.size)
-                cell = maps[:, start:stop] if axis == 1 else maps[:, :, start:stop]
-                cells.append(ops.max(cell, axis=axis, keepdims=True))
-            maps = ops.concatenate(cells, axis=axis)
+            k = np.arange(self.size)
+            start, stop = k * length // self.size, -(-(k + 1) * length // self.size)
+            parts = [ops.take(maps, np.minimum(start + j, stop - 1), axis=axis)
+                     for j in range((stop - start).max())]  # of a short cell the last once more
+            maps = functools.reduce(ops.maximum, parts)  # quicker than a reduction, in bfloat16
         return maps
 
     def get_config(self):

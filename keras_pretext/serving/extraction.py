@@ -19,7 +19,7 @@ from keras_pretext.evaluation.features import (
     size_for,
     weights_digest,
 )
-from keras_pretext.evaluation.pooling import POOLINGS, pooled
+from keras_pretext.evaluation.pooling import POOLINGS
 from keras_pretext.image.framing import CentreCrop
 from keras_pretext.registry import unknown_name
 
@@ -143,13 +143,11 @@ class Job:
         if wanted["dtype"] is not None:
             backbone = in_precision(backbone, wanted["dtype"])
         inputs = keras.Input((self.size, self.size, 3), name="images", dtype="uint8")
-        maps = {tap: pooled(x, wanted["pooling"])
-                for tap, x in backbone.extractor(taps)(inputs).items()}
-        self._run = compiled(keras.Model(inputs, maps))
+        self._run, shapes = compiled(inputs, backbone.extractor(taps)(inputs), wanted["pooling"])
         self.batch_size, count = wanted["batch_size"], self.source.num_examples
         self.plan = {
             "version": _VERSION, **{k: v for k, v in wanted.items() if k != "batch_size"},
-            "taps": taps, "taps_shape": {tap: list(x.shape[1:]) for tap, x in maps.items()},
+            "taps": taps, "taps_shape": {tap: list(shape) for tap, shape in shapes.items()},
             "image_size": self.size, "weights": weights_digest(backbone),
             "fingerprint": self.source.fingerprint(), "pictures": count,
             "shards": -(-count // wanted["shard_size"])}
