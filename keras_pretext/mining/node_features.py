@@ -48,7 +48,7 @@ def _tap(recipe):
     backbone = backbone_of(pretext_model(recipe.model))
     [tap] = check_taps(backbone, recipe.tap)
     inputs = keras.Input((recipe.patch_size,) * 2 + (3,), name="images", dtype="uint8")
-    run = compiled(keras.Model(inputs, backbone.extractor([tap])(inputs)))
+    run, _ = compiled(inputs, backbone.extractor([tap])(inputs), None)
 
     def rows(images):
         short = BATCH - len(images)  # one shape, one graph
