@@ -185,6 +185,7 @@ def test_killed_it_goes_on_and_ends_the_same(mined, videos, tmp_path):
     assert {k: v for k, v in files(out).items() if ".part" not in k} == files(mined[0])
 
 
+@pytest.mark.slow
 def test_several_processes_find_the_same(mined, videos, tmp_path):
     out = shutil.copytree(mined[0], tmp_path / "out")
     for path in (*out.glob("work/tracks/*"), *out.glob("work/groups/*"), *out.glob("patches/*")):

@@ -342,6 +342,7 @@ if kind == "jax":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, backend", [("two", "tensorflow"), ("jax", "jax")])
 def test_two_replicas_and_jax(kinds, tmp_path, kind, backend):
     pytest.importorskip(backend)

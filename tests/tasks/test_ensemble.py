@@ -193,6 +193,7 @@ def stepped_run(npz, out, weights, strategy=None):
              loss=row["loss"], share=row["rot_gradient_share"])
 
 
+@pytest.mark.slow
 def test_two_replicas_on_tensorflow_do_what_one_does_on_jax(npz, tmp_path):
     pytest.importorskip("jax")
     keras.utils.set_random_seed(0)

@@ -424,6 +424,7 @@ assert row["step"] == 6 and np.isfinite(row["test_loss"])
 """
 
 
+@pytest.mark.slow
 def test_on_jax(npz, tmp_path):
     pytest.importorskip("jax")
     done = subprocess.run([sys.executable, "-c", _JAX, npz, tmp_path / "run"], text=True,

@@ -325,6 +325,7 @@ np.savez(out + "/row.npz", **{k: v for k, v in row.items() if k != "health"})
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, backend", [("two", "tensorflow"), ("jax", "jax")])
 def test_two_replicas_and_jax_train_as_one_replica_on_tensorflow(squares, tmp_path, kind,
                                                                  backend):

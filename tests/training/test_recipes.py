@@ -61,14 +61,9 @@ def train_a_step(path, folder):
     return Trainer(recipe, folder / "run", progress=False, max_steps=1).run()
 
 
-def full_size(path):
-    """Of a paper's ImageNet setting: some minutes for all of them, and near to a small recipe."""
-    return path.stem.endswith("_imagenet")
-
-
-@pytest.mark.parametrize("path", [
-    pytest.param(path, marks=pytest.mark.slow) if full_size(path) else path for path in RECIPES],
-    ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [  # the smoke recipes have each task once
+    path if path.parent.name == "smoke" else pytest.param(path, marks=pytest.mark.slow)
+    for path in RECIPES], ids=lambda p: p.stem)
 def test_a_recipe_trains_a_step(path, tmp_path, elsewhere):
     row = elsewhere.apply(train_a_step, (path, tmp_path))
     assert row["step"] == 1 and np.isfinite(row["loss"])

@@ -287,6 +287,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_two_devices_on_jax_end_as_one(recipe_of, tmp_path):
     pytest.importorskip("jax")
     recipes = [recipe_of("rotation", 2, "train"), recipe_of("noise_targets", 1, dim=16, every=1)]
