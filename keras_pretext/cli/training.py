@@ -50,22 +50,20 @@ def add(command):
 
 
 def _pretrain(arguments):
+    import keras
+
     from keras_pretext.training import cluster
 
-    on_jax = os.environ.get("KERAS_BACKEND") == "jax"
-    if arguments.strategy == "data-parallel" and on_jax and cluster.several():
-        if not cluster.is_watched():
-            return cluster.watched()
-        context = cluster.Leaving()
-    elif arguments.strategy == "multi-worker":
-        context = cluster.Rejoining()
-    else:
+    backend = {"multi-worker": "tensorflow", "data-parallel": "jax"}.get(arguments.strategy)
+    if keras.backend.backend() != backend or not cluster.several():
         return _train(arguments)
-    with context as turn:
-        return _train(arguments, turn)
+    if not cluster.is_watched():
+        return cluster.watched()
+    with cluster.Leaving():
+        return _train(arguments)
 
 
-def _train(arguments, turn=None):
+def _train(arguments):
     from keras_pretext.training import Trainer, cluster, load_recipe
 
     # a cluster is made before anything else of TensorFlow or JAX runs
@@ -93,8 +91,6 @@ def _train(arguments, turn=None):
         print(f"{recipe.name}: {trainer.source.num_examples} images, {trainer.total_steps} steps, "
               f"{trainer.model.count_params()} parameters; ready in {out}")
         return
-    if turn:
-        turn.trainer = trainer
     row = trainer.run()
     if trainer.stopped:
         print(f"{recipe.name}: stopped after step {trainer.step}; the same command resumes",

@@ -12,9 +12,8 @@ import time
 _EXAMPLE = ('{"cluster": {"worker": ["host-a:12345", "host-b:12345"]}, '
             '"task": {"type": "worker", "index": 0}}')
 _JOBS = ("chief", "worker")
-_ATTEMPTS, _PAUSE = "KERAS_PRETEXT_ATTEMPTS", 5.0
 _WATCHED, _LOST = "KERAS_PRETEXT_WATCHED_BY", 75  # the code of a process that lost another host
-_LOSSES, _WITHIN = 10, 1800.0
+_LOSSES, _WITHIN, _PAUSE = 10, 1800.0, 5.0  # so many within so many seconds are too many
 PATIENCE = 120.0  # seconds that a file of the chief may take to show on another host
 
 
@@ -270,51 +269,12 @@ class JaxCluster(Cluster):
                 v._layout = layout
 
 
-class Rejoining:
-    """A context that, where another host is lost, begins this process anew, to wait and resume.
-
-    TensorFlow takes no host back into a running cluster: the others have to leave it too.
-
-    Attributes:
-        trainer: the Trainer inside, once there is one. Ten losses without a step are an error.
-    """
-
-    trainer = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        import tensorflow as tf
-
-        errors = tf.errors
-        if kind is None or not issubclass(kind, (
-                errors.UnavailableError, errors.AbortedError, errors.CancelledError,
-                errors.DeadlineExceededError)):
-            return
-        stepped = self.trainer is not None and self.trainer.step > self.trainer.begun
-        attempts = 1 if stepped else int(os.environ.get(_ATTEMPTS, 0)) + 1
-        if attempts > 10:
-            raise RuntimeError("the cluster broke ten times before a step was made. Received: "
-                               f"{error}") from error
-        print("another host is lost: this one begins anew and waits for it", file=sys.stderr,
-              flush=True)
-        os.environ[_ATTEMPTS] = str(attempts)
-        time.sleep(_PAUSE)
-        for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
-            if int(name) > 2:  # no socket of the old cluster may stay
-                with contextlib.suppress(OSError):
-                    os.set_inheritable(int(name), False)
-        os.execv(sys.executable, sys.orig_argv)
-
-
 class Leaving:
     """A context that, where another host is lost, ends this process for `watched` to begin anew.
 
-    Without it JAX waits at the end for the hosts that are lost.
+    Neither TensorFlow nor JAX takes a host back into a running cluster: the others leave it too.
+    And JAX waits at its end for the hosts that are lost.
     """
-
-    trainer = None
 
     def __enter__(self):
         if os.environ.get(_WATCHED) != str(os.getppid()):  # it has died already
@@ -322,19 +282,31 @@ class Leaving:
         return self
 
     def __exit__(self, kind, error, trace):
-        # what XLA raises for a broken collective is a ValueError or a JaxRuntimeError
-        if error is not None and re.match(r"[A-Z_]+: ", str(error)) and re.search(
-                "gloo|nccl|coordination|heartbeat|socket|connection", str(error), re.IGNORECASE):
+        if error is not None and _of_a_lost_host(error):
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(_LOST)
+
+
+def _of_a_lost_host(error):
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        errors = tf.errors
+        return isinstance(error, errors.UnavailableError | errors.AbortedError
+                          | errors.CancelledError | errors.DeadlineExceededError)
+    # what XLA raises for a broken collective is a ValueError or a JaxRuntimeError
+    return re.match(r"[A-Z_]+: ", str(error)) and re.search(
+        "gloo|nccl|coordination|heartbeat|socket|connection", str(error), re.IGNORECASE)
 
 
 def watched():
     """Runs this command once more in a process of its own; begins that anew, to wait and resume,
     whenever it has lost another host. Returns its exit code.
 
-    JAX takes no host back, and aborts a process that has lost the first host.
+    JAX aborts a process that has lost the first host.
     """
     child, ended, losses = None, [], []
 
