@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_pretext.data.source import DataError, Source, digest
 
-WITH = {3: "pictures", 4: "pictures with masks", 6: "pairs of pictures"}
+_WITH = {3: "pictures", 4: "pictures with masks", 6: "pairs of pictures"}
 
 
 def seen_by(source, layer):
@@ -20,9 +20,13 @@ def seen_by(source, layer):
         return source
     if layer.channels == 4 and "mask" in source.dense:
         return MaskedSource(source)
-    kind = "pictures with masks" if "mask" in source.dense else WITH[source.channels]
-    raise DataError(f"this task learns from {WITH[layer.channels]}. "
-                    f"Received: {source.name!r}, which has {kind}")
+    raise unlike(layer, source.name, 4 if "mask" in source.dense else source.channels)
+
+
+def unlike(layer, name, channels):
+    """The DataError for pictures of other channels than a task's layer takes."""
+    return DataError(f"this task learns from {_WITH[layer.channels]}. "
+                     f"Received: {name!r}, which has {_WITH[channels]}")
 
 
 class MaskedSource(Source):

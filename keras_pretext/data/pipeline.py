@@ -9,6 +9,7 @@ from keras_pretext.data.masks import seen_by
 
 MEMORY = 1 << 30  # decoded pictures up to this many bytes are kept in memory
 SMALL = 96 * 96  # pixels of pictures that are framed in batches: they are quicker than calls
+WHOLE = (range(1), 1)  # the share of who takes all of every batch
 
 
 def steps_per_epoch(num_examples, batch_size):
@@ -31,7 +32,7 @@ def index_batches(num_examples, batch_size, seed, start_step=0):
         skip = 0
 
 
-def array_batches(images, layer, batch_size, seed, start_step=0, share=(range(1), 1)):
+def array_batches(images, layer, batch_size, seed, start_step=0, share=WHOLE):
     """NumPy `(index, images, draws)` for a task layer that runs on the device (any backend).
 
     Args:
@@ -78,7 +79,7 @@ def _one_pass(num_examples, batch_size):
 
 
 def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=None, workers=None,
-             share=None):
+             share=WHOLE):
     """A tf.data.Dataset of `(inputs, pseudolabels)` batches.
 
     The stream is a function of `(seed, step)`: to resume is to pass `start_step`. Small
@@ -104,7 +105,7 @@ def pipeline(source, layer, batch_size, seed, start_step=0, shuffle=True, steps=
 
     source, workers = seen_by(source, layer), workers or os.cpu_count()
 
-    examples, (which, of) = source.num_examples, share or (range(1), 1)
+    examples, (which, of) = source.num_examples, share
     stream = (_indices(examples * layer.visits, batch_size, seed, start_step, which, of)
               if shuffle else _one_pass(examples, batch_size))
     if steps is not None:

@@ -146,7 +146,7 @@ def _answering(servers):
                 f"Received: {server} ({error.strerror or error})") from None
 
 
-def joined(make, servers, share=None, steps=None):
+def joined(make, servers, share=pipelines.WHOLE, steps=None):
     """The tf.data.Dataset `make(share=share)`, every batch computed by all servers together.
 
     Args:
@@ -158,7 +158,7 @@ def joined(make, servers, share=None, steps=None):
     import tensorflow as tf
 
     service = tf.data.experimental.service
-    (which, of), count = share or (range(1), 1), len(servers)
+    (which, of), count = share, len(servers)
     # A server that was begun anew gives its numbers of tasks out again, and another stream's client
     # may then take what is ours: every part says which it is.
     token = int.from_bytes(os.urandom(7), "big")

@@ -256,14 +256,16 @@ def compiled(images, maps, pooling):
     def finished(maps):
         return {tap: _half(pooled(x, pooling)) for tap, x in maps.items()}
 
+    def run(x):
+        return finished(model(x, training=False))
+
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         finish = tf.function(finished, jit_compile=True)  # one pass over the memory, not ten
         run = tf.function(lambda x: finish(model(x, training=False)), reduce_retracing=True)
-        return (lambda x: {k: v.numpy() for k, v in run(tf.constant(x)).items()}), shapes
-    return (lambda x: {k: np.asarray(keras.ops.convert_to_numpy(v))
-                       for k, v in finished(model(x, training=False)).items()}), shapes
+    return (lambda x: {tap: keras.ops.convert_to_numpy(values)
+                       for tap, values in run(keras.ops.convert_to_tensor(x)).items()}), shapes
 
 
 def batches(source, image_size, batch_size):

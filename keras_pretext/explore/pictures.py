@@ -7,7 +7,7 @@ from PIL import Image
 from keras_pretext import data
 from keras_pretext.data import scenes
 from keras_pretext.data.arrays import ArraySource
-from keras_pretext.data.masks import WITH, MaskedSource
+from keras_pretext.data.masks import MaskedSource, unlike
 from keras_pretext.image.framing import CentreCrop
 
 LONGEST = 640  # pixels of the long side: larger pictures are shrunk
@@ -43,8 +43,7 @@ class Pictures:
         if layer.channels == 3:
             return self.rgb(k)
         if layer.channels != channels:
-            raise ValueError(f"this task learns from {WITH[layer.channels]}. "
-                             f"Received: {self.name}, which has {WITH[channels]}")
+            raise unlike(layer, self.name, channels)
         return self.images[k]
 
     def framed(self, size):

@@ -126,7 +126,7 @@ class Trainer:
             self.model.build_optimizers(*others)
             self.layer = self.task.layer()
             _build_metrics(self.model, self.layer)
-        self.step, self.seconds, self.begun, self._asked_to_stop = 0, 0.0, 0, False
+        self.step, self.seconds, self._asked_to_stop = 0, 0.0, False
         self.health = Health(self.task.chance, diagnose=lambda: self.task.diagnose(self))
         self.tables = self.task.tables(self.source, recipe.seed)
         self._restore()
@@ -280,7 +280,7 @@ class Trainer:
     def _tensorflow_steps(self):
         import tensorflow as tf
 
-        def stream_of(steps, share=None):
+        def stream_of(steps, share=pipelines.WHOLE):
             make = functools.partial(pipelines.pipeline, self.source, self.layer,
                                      self.recipe.batch_size, self.recipe.seed, self.step)
             if self.input_servers:
@@ -416,7 +416,6 @@ class Trainer:
 
     def _run(self):
         recipe, begun = self.recipe, time.perf_counter() - self.seconds
-        self.begun = self.step
         if self.cluster.chief:
             self._manifest()
         self._adopt()

@@ -95,12 +95,12 @@ def test_the_stream_is_the_local_one(pair, rng, tmp_path, kind, task, options):
     assert pipelines.held_in_memory(source) == (kind == "arrays")
     layer = tasks.get(task, **options).layer()
     service.check(pair, source, layer, 16)
-    for start, share in ((0, None), (2, None), (7, (range(1, 3), 4))):  # three steps an epoch
+    whole = pipelines.WHOLE
+    for start, share in ((0, whole), (2, whole), (7, (range(1, 3), 4))):  # three steps an epoch
         make = functools.partial(pipelines.pipeline, source, layer, 16, 3, start)
         joined = service.joined(make, pair, share, 4).as_numpy_iterator()
         assert same((make(steps=4, share=share).as_numpy_iterator(),
-                     service.watched(joined, pair, 4 * len(share[0] if share else [0])))) == (
-                         8 if share else 4)
+                     service.watched(joined, pair, 4 * len(share[0])))) == 4 * len(share[0])
 
 
 def recipe_of(npz, task="rotation", **options):

@@ -135,6 +135,14 @@ def test_broken_weights_are_noticed(backbone, train):
         evaluation.features(backbone, train)
 
 
+def test_activations_that_overflow_are_noticed_and_leave_nothing(backbone, train, cache):
+    for weight in backbone.trainable_variables:
+        weight.assign(weight * 1e30)
+    with pytest.raises(ValueError, match="tap 'high' are not finite in float32.*Received: tiny"):
+        evaluation.features(backbone, train)
+    assert not files(cache)
+
+
 def test_large_values_are_cut_at_the_range_of_float16(backbone, train):
     backbone.trainable_variables[0].assign(backbone.trainable_variables[0] * 1e6)
     values = evaluation.features(backbone, train, "low")["low"]

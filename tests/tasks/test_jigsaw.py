@@ -196,8 +196,8 @@ def test_a_network_finds_no_shortcut_unless_it_is_left_open(probe, on, off):
     options = {"tile": 24, "cell": 28, "permutations": 20, "embedding": 64, "hidden": 128,
                "dropout": 0.0}
     closed, = audit(tasks.get("jigsaw", **options, **on), [probe], seed=1)
-    opened, = audit(tasks.get("jigsaw", **options, **off), [probe], seed=1)
-    assert not closed.leaks and opened.leaks and opened.solved > 0.1
+    opened, = audit(tasks.get("jigsaw", **options, **off), [probe], seed=1, steps=600)
+    assert not closed.leaks and opened.leaks and opened.solved > 0.2
 
 
 def test_resizing_leaves_no_edge(rng):
