@@ -14,8 +14,10 @@ def add(command):
     sub.add_argument("--root", default="zoo")
     sub.add_argument("--metrics", nargs="*", default=[], help="JSON files that `probe` wrote")
     sub.add_argument("--licence", default="Apache-2.0 (weights); data under its own terms")
-    sub.add_argument("--limits", default="")
+    sub.add_argument("--limits", default="", help="what not to expect of it")
     sub.add_argument("--card", help="a JSON file with more fields of the card, or other values")
+    sub.add_argument("--tried", action="store_true", help="not worth an entry: only keep what "
+                     "came out, for the scoreboard; --limits says why")
 
     sub = command("zoo", _zoo, "list, describe, verify, bundle and fetch published models")
     sub.add_argument("action", choices=["list", "info", "verify", "bundle", "fetch"])
@@ -68,6 +70,12 @@ def _publish(arguments):
     card = {"licence": arguments.licence, "limits": arguments.limits, "metrics": []}
     for path in arguments.metrics:
         card["metrics"] += json.loads(pathlib.Path(path).read_text())
+    if arguments.tried:
+        if arguments.card:
+            raise ValueError("--tried keeps no card. Received: --card")
+        print(zoo.set_aside(arguments.run, arguments.name, arguments.root, card["metrics"],
+                            arguments.limits))
+        return
     if arguments.card:
         card.update(json.loads(pathlib.Path(arguments.card).read_text()))
     print(zoo.publish(load_run(arguments.run), arguments.name, root=arguments.root, card=card,

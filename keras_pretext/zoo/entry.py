@@ -1,4 +1,4 @@
-"""Reading, checking and writing an entry: `load`, `tables`, `verify`, `publish`."""
+"""Reading, checking and writing an entry: `load`, `tables`, `verify`, `publish`, `set_aside`."""
 
 import os
 import pathlib
@@ -227,7 +227,7 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
                        f"{taken[-1] + 1}. Received: {version}")
     config = weights.config_of(model)
     size = image_size or model.task.image_size
-    fields = {**_provenance(run), **(card or {})}
+    fields = {**_provenance(run, model.task), **(card or {})}
     cards.check(fields)  # before anything is computed or written
 
     with store.Draft(shelf / str(version)) as draft, precision("float32"):
@@ -268,7 +268,44 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
     return shelf / str(version)
 
 
-def _provenance(run):
+def set_aside(run, name, root="zoo", metrics=(), limits=None):
+    """Writes `<root>/tried/<name>.json`: what came of a run that is not published, for the
+    scoreboard. A former file of that name is replaced.
+
+    Args:
+        run: the folder of a finished run.
+        name: the entry that it would have been.
+        root: the zoo's folder.
+        metrics: a list of `evaluation.ProbeResult.to_dict()`, of this run and of random weights.
+        limits: why it is not published, in a sentence.
+
+    Returns:
+        the file, a pathlib.Path.
+
+    Raises:
+        ValueError: for a name that is none, a run that is not finished, or nothing measured.
+    """
+    from keras_pretext.training import load_run
+    from keras_pretext.training.checkpoint import write_atomically
+    from keras_pretext.zoo import card as cards
+
+    store.check_name(name)
+    fields = {**_provenance(run, load_run(run).task), "metrics": [*metrics],
+              "limits": limits or None}
+    cards.check(fields)
+    if not fields["metrics"]:
+        raise ZooError("what was tried has a measured number: --metrics takes what `probe --json` "
+                       f"wrote. Received: none for {name}")
+    task, backbone = ({"name": fields["recipe"][part][0], "config": fields["recipe"][part][1]}
+                      for part in ("task", "backbone"))
+    path = pathlib.Path(root) / store.TRIED / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda part: store.write_json(
+        part, {"name": name, "task": task, "backbone": backbone, **fields}))
+    return path
+
+
+def _provenance(run, task):
     """The card's fields that a run folder knows."""
     if run is None:
         return {}
@@ -279,4 +316,6 @@ def _provenance(run):
             "command": manifest["command"], "versions": manifest["versions"],
             "seed": manifest["recipe"]["seed"], "hardware": manifest["hardware"],
             "images_seen": metrics["images_seen"], "wall_seconds": metrics["wall_seconds"],
-            "pretext": {k: v for k, v in metrics.items() if k.startswith("test_")}}
+            "pretext": {**{k: v for k, v in metrics.items() if k.startswith("test_")},
+                        **{f"chance_{k}": v for k, v in task.chance.items()
+                           if f"test_{k}" in metrics}}}

@@ -9,6 +9,8 @@ An entry is a folder `<root>/<name>/<version>/`:
     tables.npz              what the task learnt of the data beside the weights, if anything
     saved_model/            for serving
     sha256.json             the sum of each file above
+
+Beside the entries `<root>/tried/<name>.json` tells of a run that was not worth one.
 """
 
 import hashlib
@@ -23,6 +25,7 @@ from keras_pretext.registry import unknown_name
 
 REQUIRED = ("card.json", "config.json", "weights.npz", "golden.npz", "sha256.json")
 TABLES = "tables.npz"
+TRIED = "tried"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _CAN_HOLD_CODE = (".keras", ".h5", ".hdf5", ".pkl", ".pickle")
 
@@ -58,11 +61,16 @@ def list():  # noqa: A001
                    if p.is_dir() and not p.is_symlink() and versions(p)})
 
 
+def tried(root):
+    """What was tried and not published, as `set_aside` wrote it: a list of dicts, by name."""
+    return [read_json(path) for path in sorted((pathlib.Path(root) / TRIED).glob("*.json"))]
+
+
 def check_name(name):
     """Raises ZooError where `name` cannot be an entry's."""
-    if not _NAME.fullmatch(str(name)) or ".." in name or name.isdecimal():
+    if not _NAME.fullmatch(str(name)) or ".." in name or name.isdecimal() or name == TRIED:
         raise ZooError("a zoo name is lower-case letters, digits, '_', '-' and '.', and starts "
-                       f"with a letter or digit. Received: {name!r}")
+                       f"with a letter or digit; {TRIED!r} is taken. Received: {name!r}")
 
 
 def find(name):

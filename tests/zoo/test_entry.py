@@ -181,6 +181,40 @@ def test_tables_of_a_run_go_into_its_entry(entry, model, npz, tmp_path, monkeypa
     assert not (tmp_path / "shelf" / "other").exists()
 
 
+def test_what_was_tried_is_kept_for_the_scoreboard_only(entry, npz, tmp_path, monkeypatch, capsys):
+    from keras_pretext.cli import main
+    from keras_pretext.evaluation.report import scoreboard
+    from keras_pretext.training import Recipe, train
+
+    recipe = Recipe(name="r", task=("rotation", {"image_size": 32}), data=f"npz:{npz}",
+                    backbone=("exemplar_cnn", {"network": "64c5-64c5-128f", "image_size": 32}),
+                    test_split="train", epochs=0.5, batch_size=24)
+    train(recipe, tmp_path / "run", progress=False)
+    taps = {"last": [0.3], "last_mean": 0.3, "last_std": 0.01, "best_mean": 0.31}
+    rows = [{"protocol": "p", "settings": {"test": "d/test", "weights_from": weights, "epochs": 3},
+             "taps": {"conv1": {**taps, "last_mean": low}, "conv2": {**taps, "last_mean": high}}}
+            for weights, low, high in (("runs/r", 0.2, 0.3), ("random", 0.4, 0.25))]
+    (tmp_path / "m.json").write_text(json.dumps(rows))
+    root = entry.parents[1]
+    command = ["publish", str(tmp_path / "run"), "some_net", "--root", str(root), "--tried"]
+    assert main([*command, "--metrics", str(tmp_path / "m.json"), "--limits", "Too short."]) == 0
+    assert capsys.readouterr().out.strip() == str(root / "tried" / "some_net.json")
+    text = scoreboard(root=root)
+    end = text[text.index("## Tried, not published"):]
+    assert "| some_net | p on d/test | 3 | conv2 | 30.00 ± 1.00 | 25.00 ± 1.00 | Too short. |" in end
+    kept = store.tried(root)[0]
+    assert kept["pretext"]["chance_accuracy"] == 0.25 and f"{kept['images_seen']:,}" in end
+    assert f"| {100 * kept['pretext']['test_accuracy']:.1f} % | 25.0 % |" in end
+    assert "some_net" not in text[:text.index("## Tried")] and "some_net" not in zoo.list()
+
+    capsys.readouterr()
+    for more, message in (([], "has a measured number"), (["--card", "x.json"], "keeps no card")):
+        assert main([*command, *more]) == 2 and message in capsys.readouterr().err
+    with pytest.raises(store.ZooError, match="'tried' is taken"):
+        zoo.publish(tmp_path / "run", "tried", root=root)
+    assert sorted(p.name for p in (root / "tried").iterdir()) == ["some_net.json"]
+
+
 def test_publish_takes_a_pretext_model_only(model, tmp_path):
     with pytest.raises(store.ZooError, match="is a PretextModel.*Received: NetworkInNetwork"):
         zoo.publish(model.backbone, "x", root=tmp_path / "zoo")

@@ -6,8 +6,8 @@ from keras_pretext.evaluation.report.facts import heading, number, results, titl
 
 HEAD = """# Scoreboard
 
-Every measured number of every published model, beside what the papers print. Made from the cards by
-`keras-pretext scoreboard --out docs/scoreboard.md`; a test checks that it is current.
+Every measured number of every published model, beside what the papers print, and what was tried and
+not published. Made from the cards by `keras-pretext scoreboard --out docs/scoreboard.md`; a test checks that it is current.
 
 - A table holds one protocol on one data set; numbers of two tables are not comparable.
 - Ours: accuracy, unless said, in % of the last epoch, mean ± standard deviation over the
@@ -18,7 +18,7 @@ Every measured number of every published model, beside what the papers print. Ma
 
 
 def scoreboard(names=None, root=None):
-    """Markdown of all cards.
+    """Markdown of all cards, and of what was tried and not published.
 
     Args:
         names: zoo names; all by default.
@@ -31,6 +31,7 @@ def scoreboard(names=None, root=None):
         ValueError: where there is no card.
     """
     from keras_pretext import zoo
+    from keras_pretext.zoo import store
 
     if root is not None:
         folders = sorted(path.parent for path in pathlib.Path(root).glob("*/*/card.json"))
@@ -39,16 +40,7 @@ def scoreboard(names=None, root=None):
         cards = [zoo.info(name) for name in (zoo.list() if names is None else names)]
     if not cards:
         raise ValueError(f"a scoreboard needs a published model. Received: none in {root or 'zoo'}")
-    lines = [HEAD, "## Pretext tasks", "",
-             "| model | task | backbone | trained on | pictures seen | minutes | held-out accuracy "
-             "| chance |", "|---" * 8 + "|"]
-    for card in cards:
-        pretext, data = card.get("pretext") or {}, card.get("data") or {}
-        cells = [f"{title(card)}", card["task"]["name"], card["backbone"]["name"],
-                 data.get("name", "not recorded"), _number(card.get("images_seen"), ",d"),
-                 _number(card.get("wall_seconds") and card["wall_seconds"] / 60, ".0f"),
-                 _percent(pretext.get("test_accuracy")), _percent(pretext.get("chance_accuracy"))]
-        lines.append("| " + " | ".join(cells) + " |")
+    lines = [HEAD, "## Pretext tasks", "", *_trainings(cards)]
     for group in results(cards):
         lines += ["", f"## {heading(group)}", "", *table(group)]
         if group["note"]:
@@ -58,7 +50,50 @@ def scoreboard(names=None, root=None):
                       "(not comparable):", ""]
             lines += elsewhere(group)
         lines += [""] * bool(group["notes"]) + [f"- {note}" for note in group["notes"]]
+    places = store.roots() if root is None else [root]
+    aside = [one for place in places for one in store.tried(place)] if names is None else []
+    if aside:
+        lines += ["", "## Tried, not published", "",
+                  "An entry has a tap that beats random weights of the same architecture by more "
+                  "than twice the larger spread. What has not, or is none for another reason, each "
+                  "with its best tap:", "",
+                  *_trainings(aside), "", "| tried | protocol on data | epochs | tap | trained | "
+                  "random weights | remark |", "|---" * 7 + "|"]
+        lines += [line for one in aside for line in _outcome(one)]
     return "\n".join(lines) + "\n"
+
+
+def _trainings(cards):
+    """Markdown rows: what each is, what it took, what it can do of its own task."""
+    lines = ["| model | task | backbone | trained on | pictures seen | minutes | held-out accuracy "
+             "| chance |", "|---" * 8 + "|"]
+    for card in cards:
+        pretext, data = card.get("pretext") or {}, card.get("data") or {}
+        cells = [f"{title(card)}", card["task"]["name"], card["backbone"]["name"],
+                 data.get("name", "not recorded"), _number(card.get("images_seen"), ",d"),
+                 _number(card.get("wall_seconds") and card["wall_seconds"] / 60, ".0f"),
+                 _percent(pretext.get("test_accuracy")), _percent(pretext.get("chance_accuracy"))]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _outcome(card):
+    """Markdown rows of what was tried, one a protocol: its best tap, and random weights there."""
+    lines = []
+    for group in results([card]):
+        trained = [row for row in group["rows"] if row["weights"] != "random"]
+        random = next((row for row in group["rows"] if row["weights"] == "random"), None)
+        for row in trained:
+            tap, value = max(row["values"].items(), key=lambda item: item[1]["mean"])
+            other = random["values"].get(tap) if random else None
+            cells = [card["name"], heading(group), str(row["epochs"] or ""), tap, _spread(value),
+                     _spread(other) if other else "", card.get("limits") or ""]
+            lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _spread(value):
+    return f"{value['mean']:.2f} ± {value['std']:.2f}"
 
 
 def table(group):
@@ -71,8 +106,7 @@ def table(group):
             f"{row['epochs']}, {row['labels_a_class']} labels a class")
         cells = [row["model"], row["weights"], "" if epochs is None else str(epochs)]
         cells += ["" if tap not in row["values"] else
-                  f"{row['values'][tap]['mean']:.2f} ± {row['values'][tap]['std']:.2f}"
-                  for tap in taps]
+                  _spread(row["values"][tap]) for tap in taps]
         lines.append("| " + " | ".join(cells) + " |")
     for row in group["paper"]:
         cells = [f"{row['method']}, {row['table']}", "paper", ""]
