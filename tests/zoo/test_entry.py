@@ -201,7 +201,7 @@ def test_what_was_tried_is_kept_for_the_scoreboard_only(entry, npz, tmp_path, mo
     assert capsys.readouterr().out.strip() == str(root / "tried" / "some_net.json")
     text = scoreboard(root=root)
     end = text[text.index("## Tried, not published"):]
-    assert "| some_net | p on d/test | 3 | conv2 | 30.00 ± 1.00 | 25.00 ± 1.00 | Too short. |" in end
+    assert "| p on d/test | 3 | conv2 | 30.00 ± 1.00 | 25.00 ± 1.00 | Too short. |" in end
     kept = store.tried(root)[0]
     assert kept["pretext"]["chance_accuracy"] == 0.25 and f"{kept['images_seen']:,}" in end
     assert f"| {100 * kept['pretext']['test_accuracy']:.1f} % | 25.0 % |" in end

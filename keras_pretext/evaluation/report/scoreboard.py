@@ -6,8 +6,9 @@ from keras_pretext.evaluation.report.facts import heading, number, results, titl
 
 HEAD = """# Scoreboard
 
-Every measured number of every published model, beside what the papers print, and what was tried and
-not published. Made from the cards by `keras-pretext scoreboard --out docs/scoreboard.md`; a test checks that it is current.
+Every measured number of every published model beside what the papers print, and what was tried and
+not published. Made from the cards; a test checks that it is current:
+`keras-pretext scoreboard --root zoo --out docs/scoreboard.md`.
 
 - A table holds one protocol on one data set; numbers of two tables are not comparable.
 - Ours: accuracy, unless said, in % of the last epoch, mean ± standard deviation over the
