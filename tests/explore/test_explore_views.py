@@ -54,7 +54,7 @@ def test_every_task_shows_its_puzzle_or_says_what_it_learns_from(some, name):
         assert figure.rows and all(image.dtype == np.uint8 for row in figure.rows
                                    for _, image in row)
     else:
-        with pytest.raises(ValueError, match="learns from.*Received: noise, which has pictures"):
+        with pytest.raises(ValueError, match="learns from.*Received: 'noise', which has pictures"):
             views.puzzle(task, some, 0)
 
 
@@ -74,7 +74,7 @@ def test_masks_and_pairs_reach_the_tasks_that_ask_for_them():
     figure, = views.puzzle(tasks.get("transitive", image_size=32), pair, 0)
     assert figure.rows[0][0][1].mean() < 120 < figure.rows[0][1][1].mean()
     np.testing.assert_array_equal(pair.rgb(0), images[0])
-    with pytest.raises(ValueError, match="pairs of pictures. Received: masked"):
+    with pytest.raises(ValueError, match="pairs of pictures. Received: 'masked'"):
         views.puzzle(tasks.get("transitive", image_size=32), seen, 0)
 
 
