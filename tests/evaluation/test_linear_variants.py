@@ -124,6 +124,7 @@ def test_networks_of_patches_see_nine_tiles_of_their_size(train, test):
     trunk = backbones.get("resnet", flavour="cifar", depth=11)
     for task, tiles, size in (
             (tasks.get("relative_patch", patch=16, gap=8, jitter=1), 3, 48),
+            (tasks.get("jigsaw", tile=16, cell=20, permutations=4), 3, 48),
             (tasks.get("rotation", image_size=32), 1, 32)):
         result = evaluation.revisiting_linear(task.attach(trunk), train, test, "block3",
                                               **{**QUICK, "batch_size": 20})
