@@ -111,7 +111,10 @@ def test_probe_takes_any_protocol_and_its_options(recipe, tmp_path, capsys, npz,
     monkeypatch.setitem(evaluation.PROTOCOLS, "knn-cosine", knn)
     start = ["probe", "x", "--data", str(npz)]
     assert cli.main([*start, "--protocol", "zhang2016-linear", "--seeds", "4", "--set",
-                     "batch_size=8", "--set", "feature_dtype=float32"]) == 0
+                     "batch_size=8", "--set", "feature_dtype=float32", "--label", "supervised",
+                     "--json", str(tmp_path / "score.json")]) == 0
+    score, = json.loads((tmp_path / "score.json").read_text())
+    assert score["settings"]["weights_from"] == "supervised"
     assert seen == {"taps": None, "seeds": [4], "epochs": 10, "frozen": True, "batch_size": 8,
                     "feature_dtype": "float32"}
     assert "zhang2016-linear" in capsys.readouterr().out

@@ -21,6 +21,8 @@ def add(command):
     sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
                      help="another option of the protocol")
     sub.add_argument("--random", action="store_true", help="probe random weights instead")
+    sub.add_argument("--label", help="what cards and reports call these weights, such as "
+                     "supervised; default: the model's own, or random")
     sub.add_argument("--finetune", action="store_true", help="train the extractor too (one tap)")
     sub.add_argument("--json", help="also write the result to this file")
 
@@ -84,7 +86,8 @@ def _probe(arguments):
     if not isinstance(results, dict):
         results = {None: results}
     for count, one in results.items():
-        one.settings["weights_from"] = "random" if arguments.random else arguments.model
+        one.settings["weights_from"] = arguments.label or (
+            "random" if arguments.random else arguments.model)
         print(f"{count} labels a class, {one}" if count else one)
     if arguments.json:
         from keras_pretext.training.checkpoint import write_json

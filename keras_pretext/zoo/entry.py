@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 
 import numpy as np
@@ -313,7 +314,8 @@ def _provenance(run, task):
     manifest = store.read_json(run / "manifest.json")
     metrics = store.read_json(run / "final" / "metrics.json")
     return {"data": manifest["data"], "recipe": manifest["recipe"],
-            "command": manifest["command"], "versions": manifest["versions"],
+            "command": re.sub(r" --out \S+", "", manifest["command"]),
+            "versions": manifest["versions"],
             "seed": manifest["recipe"]["seed"], "hardware": manifest["hardware"],
             "images_seen": metrics["images_seen"], "wall_seconds": metrics["wall_seconds"],
             "pretext": {**{k: v for k, v in metrics.items() if k.startswith("test_")},
