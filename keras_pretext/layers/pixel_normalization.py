@@ -21,8 +21,12 @@ class PixelNormalization(keras.layers.Layer):
         self.mean, self.std = [float(x) for x in mean], [float(x) for x in std]
 
     def call(self, images):
-        mean, std = np.array(self.mean, "float32"), np.array(self.std, "float32")
-        return (ops.cast(images, "float32") - mean) / std
+        mean, rate = np.array(self.mean, "float32"), 1 / np.array(self.std, "float32")
+        shape = ops.shape(images)
+        # by whole rows: TensorFlow's kernels are four times slower where three numbers are repeated
+        rows = ops.reshape(ops.cast(images, "float32"), (-1, shape[-2] * len(self.mean)))
+        rows = (rows - ops.tile(mean, (shape[-2],))) * ops.tile(rate, (shape[-2],))
+        return ops.reshape(rows, shape)
 
     def compute_output_spec(self, images):
         return keras.KerasTensor(images.shape, "float32")

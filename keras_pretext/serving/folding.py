@@ -9,7 +9,8 @@ def folded(backbone):
     """A copy of a functional model without the batch norms that directly follow a convolution.
 
     `gamma * (conv(x) - mean) / sqrt(variance + epsilon) + beta` is a convolution too, with a bias;
-    what it answers differs by rounding alone. Batch norms anywhere else stay.
+    what it answers differs by rounding alone. Batch norms anywhere else stay. The weights of
+    convolutions that compute in bfloat16 are stored so.
 
     Args:
         backbone: a functional keras.Model; it is not changed.
@@ -24,6 +25,8 @@ def folded(backbone):
         config = layer.get_config()
         if layer.name in pairs:
             config["use_bias"] = True
+        if isinstance(layer, layers.Conv2D) and layer.compute_dtype == "bfloat16":
+            config["dtype"] = "bfloat16"
         return type(layer).from_config(config)
 
     def call(layer, *inputs, **options):
@@ -45,21 +48,17 @@ def folded(backbone):
 def constant(model):
     """A function from images to what a model answers, whose weights are constants of its graph.
 
-    A CPU kernel prepares a weight that is constant once, one that is a variable at each request.
-    Weights of layers that compute in bfloat16 are stored so. For use inside a `tf.function`.
+    A CPU kernel prepares a weight once where it is a constant, and at each request where it is a
+    variable or is cast before. For use inside a `tf.function`.
     """
     import tensorflow as tf
 
-    small = {id(layer.kernel) for layer in model.layers
-             if isinstance(layer, layers.Conv2D) and layer.compute_dtype == "bfloat16"}
-
     def run(images):
         with tf.init_scope():
-            numbers = [[(w, keras.ops.convert_to_numpy(w)) for w in group] for group in
-                       (model.trainable_variables, model.non_trainable_variables)]
-        groups = [[tf.constant(n, "bfloat16" if id(w) in small else n.dtype) for w, n in group]
-                  for group in numbers]
-        return model.stateless_call(*groups, images, training=False)[0]
+            groups = [[keras.ops.convert_to_numpy(w) for w in group] for group in
+                      (model.trainable_variables, model.non_trainable_variables)]
+        return model.stateless_call(*([tf.constant(n) for n in group] for group in groups),
+                                    images, training=False)[0]
 
     return run
 

@@ -17,6 +17,16 @@ def test_every_channel_by_its_own_numbers(rng):
     np.testing.assert_array_equal(same(images), layer(images))
 
 
+def test_one_picture_and_sizes_that_are_not_known_beforehand(rng):
+    layer, inputs = PixelNormalization((1, 2, 3), (2, 4, 8)), keras.Input((None, None, 3))
+    model = keras.Model(inputs, layer(inputs))
+    assert model.output.shape == (None, None, None, 3)
+    for shape in ((2, 5, 7, 3), (1, 3, 2, 3)):
+        images = rng.random(shape, "float32")
+        np.testing.assert_allclose(model(images), (images - [1, 2, 3]) / [2, 4, 8], atol=1e-6)
+        np.testing.assert_allclose(layer(images[0]), model(images)[0], atol=1e-6)
+
+
 def test_it_is_what_keras_own_layer_gives(rng):
     images = rng.integers(0, 256, (2, 5, 7, 3), dtype=np.uint8)
     other = keras.layers.Normalization(mean=IMAGENET_MEAN,
