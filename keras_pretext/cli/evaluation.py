@@ -68,6 +68,7 @@ def add(command):
     sub = command("scoreboard", _scoreboard, "all published numbers beside the papers' (Markdown)")
     sub.add_argument("--root", help="a folder of entries; default: the zoo")
     sub.add_argument("--out", help="a file to write; default: print it")
+    sub.add_argument("--page", help="a Markdown file whose table of entries is made anew as well")
 
 
 def _probe(arguments):
@@ -182,13 +183,16 @@ def _report(arguments):
 
 
 def _scoreboard(arguments):
-    from keras_pretext.evaluation.report import scoreboard
-
-    text = scoreboard(root=arguments.root)
-    if arguments.out is None:
-        print(text, end="")
-        return
+    from keras_pretext.evaluation.report import scoreboard, with_entries
     from keras_pretext.training.checkpoint import write_atomically
 
-    write_atomically(arguments.out, lambda path: path.write_text(text, encoding="utf-8"))
-    print(arguments.out)
+    made = {arguments.out: scoreboard(root=arguments.root)}
+    if arguments.page:
+        page = pathlib.Path(arguments.page).read_text(encoding="utf-8")
+        made[arguments.page] = with_entries(page, arguments.root)
+    for name, text in made.items():
+        if name is None:
+            print(text, end="")
+            continue
+        write_atomically(name, lambda path, text=text: path.write_text(text, encoding="utf-8"))
+        print(name)

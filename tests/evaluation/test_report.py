@@ -275,6 +275,27 @@ def test_the_scoreboard_groups_and_marks_the_papers(written):
         report.scoreboard(root=entry)
 
 
+def test_a_page_holds_the_table_of_entries(written, tmp_path, capsys):
+    from keras_pretext.cli import main
+    from keras_pretext.evaluation.report.scoreboard import MARK
+
+    _, _, entry = written
+    page, out = tmp_path / "zoo.md", tmp_path / "board.md"
+    page.write_text(f"before\n{MARK}\nold\n{MARK}\nafter\n")
+    root = str(entry.parents[1])
+    command = ["scoreboard", "--root", root, "--out", str(out), "--page", str(page)]
+    assert main(command) == 0 and out.exists()
+    assert capsys.readouterr().out.split() == [str(out), str(page)]
+    text = page.read_text()
+    assert text.startswith(f"before\n{MARK}\n| entry |") and text.endswith(f"{MARK}\nafter\n")
+    assert "| [`tiny`](../zoo/tiny/1/README.md) | rotation | " in text and "old" not in text
+    assert "| block2 55.00 ± 7.07 (gidaris2018-nonlinear on cifar10/test) | " in text
+    assert report.with_entries(text, entry.parents[1]) == text
+    page.write_text("no marks")
+    assert main(command) == 2 and "between two lines" in capsys.readouterr().err
+    assert page.read_text() == "no marks"
+
+
 def show(written, tmp_path, what, *options):
     from keras_pretext.cli import main
 

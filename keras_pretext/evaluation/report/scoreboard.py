@@ -4,11 +4,12 @@ import pathlib
 
 from keras_pretext.evaluation.report.facts import heading, number, results, title
 
+MARK = "<!-- made by keras-pretext scoreboard -->"
 HEAD = """# Scoreboard
 
 Every measured number of every published model beside what the papers print, and what was tried and
 not published. Made from the cards; a test checks that it is current:
-`keras-pretext scoreboard --root zoo --out docs/scoreboard.md`.
+`keras-pretext scoreboard --root zoo --out docs/scoreboard.md --page docs/zoo.md`.
 
 - A table holds one protocol on one data set; numbers of two tables are not comparable.
 - Ours: accuracy, unless said, in % of the last epoch, mean ± standard deviation over the
@@ -31,16 +32,9 @@ def scoreboard(names=None, root=None):
     Raises:
         ValueError: where there is no card.
     """
-    from keras_pretext import zoo
     from keras_pretext.zoo import store
 
-    if root is not None:
-        folders = sorted(path.parent for path in pathlib.Path(root).glob("*/*/card.json"))
-        cards = [zoo.info(str(folder.resolve())) for folder in folders]
-    else:
-        cards = [zoo.info(name) for name in (zoo.list() if names is None else names)]
-    if not cards:
-        raise ValueError(f"a scoreboard needs a published model. Received: none in {root or 'zoo'}")
+    cards = _cards(names, root)
     lines = [HEAD, "## Pretext tasks", "", *_trainings(cards)]
     for group in results(cards):
         lines += ["", f"## {heading(group)}", "", *table(group)]
@@ -60,8 +54,63 @@ def scoreboard(names=None, root=None):
                   "with its best tap:", "",
                   *_trainings(aside), "", "| tried | protocol on data | epochs | tap | trained | "
                   "random weights | remark |", "|---" * 7 + "|"]
-        lines += [line for one in aside for line in _outcome(one)]
+        for one in aside:
+            for row in _outcomes(one):
+                cells = [one["name"], row["heading"], str(row["epochs"] or ""), row["tap"],
+                         _spread(row["trained"]), _spread(row["random"]) if row["random"] else "",
+                         one.get("limits") or ""]
+                lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def with_entries(page, root=None):
+    """A Markdown page whose lines between two `MARK`s are the table of a zoo's entries.
+
+    Args:
+        page: str, as it was.
+        root: as of `scoreboard`.
+
+    Returns:
+        str.
+
+    Raises:
+        ValueError: where the page has not two marks, or there is no card.
+    """
+    parts = page.split(MARK)
+    if len(parts) != 3:
+        raise ValueError(f"the table of entries stands between two lines {MARK}. "
+                         f"Received: a page with {len(parts) - 1}")
+    lines = ["| entry | task | backbone | learnt from | pixels | best tap, % | random weights "
+             "there |", "|---" * 7 + "|"]
+    for card in _cards(None, root):
+        place = f"../zoo/{card['name']}/{card['version']}/README.md"
+        best, random = _best(card)
+        cells = [f"[`{card['name']}`]({place})", card["task"]["name"], card["backbone"]["name"],
+                 (card.get("data") or {}).get("name", "not recorded"), str(card["image_size"]),
+                 best, random]
+        lines.append("| " + " | ".join(cells) + " |")
+    return parts[0] + MARK + "\n" + "\n".join(lines) + "\n" + MARK + parts[2]
+
+
+def _best(card):
+    """The best tap by the card's first protocol, and random weights there, in words."""
+    for row in _outcomes(card):
+        return f"{row['tap']} {_spread(row['trained'])} ({row['heading']})", (
+            _spread(row["random"]) if row["random"] else "not measured")
+    return "not measured", "not measured"
+
+
+def _cards(names, root):
+    from keras_pretext import zoo
+
+    if root is not None:
+        folders = sorted(path.parent for path in pathlib.Path(root).glob("*/*/card.json"))
+        cards = [zoo.info(str(folder.resolve())) for folder in folders]
+    else:
+        cards = [zoo.info(name) for name in (zoo.list() if names is None else names)]
+    if not cards:
+        raise ValueError(f"a scoreboard needs a published model. Received: none in {root or 'zoo'}")
+    return cards
 
 
 def _trainings(cards):
@@ -78,19 +127,15 @@ def _trainings(cards):
     return lines
 
 
-def _outcome(card):
-    """Markdown rows of what was tried, one a protocol: its best tap, and random weights there."""
-    lines = []
+def _outcomes(card):
+    """What a card's weights reach with their best tap, and random ones there: one a protocol."""
     for group in results([card]):
-        trained = [row for row in group["rows"] if row["weights"] != "random"]
         random = next((row for row in group["rows"] if row["weights"] == "random"), None)
-        for row in trained:
-            tap, value = max(row["values"].items(), key=lambda item: item[1]["mean"])
-            other = random["values"].get(tap) if random else None
-            cells = [card["name"], heading(group), str(row["epochs"] or ""), tap, _spread(value),
-                     _spread(other) if other else "", card.get("limits") or ""]
-            lines.append("| " + " | ".join(cells) + " |")
-    return lines
+        for row in group["rows"]:
+            if row["weights"] == "this entry":
+                tap, value = max(row["values"].items(), key=lambda item: item[1]["mean"])
+                yield {"heading": heading(group), "epochs": row["epochs"], "tap": tap,
+                       "trained": value, "random": random["values"].get(tap) if random else None}
 
 
 def _spread(value):
