@@ -1,6 +1,6 @@
 """A served AlexNet against ONNX Runtime, OpenVINO and PyTorch on the same CPU.
 
-    python benchmarks/serving.py [--model rotnet_alexnet] [--threads 2] [--rounds 7] [--seconds 1]
+    python benchmarks/serving.py [--model rotnet_alexnet] [--threads 2] [--rounds 21] [--seconds 0.7]
 
 Each takes the same uint8 pictures, normalises them itself and answers with all taps averaged over
 their maps, in turns: 64 pictures at once, then one. Who is not installed is left out; PyTorch runs
@@ -53,8 +53,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="rotnet_alexnet", help="an AlexNet without groups")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--seconds", type=float, default=0.7)
     parser.add_argument("--starts", type=int, default=5, help="processes for the first request")
     arguments = parser.parse_args()
     import tensorflow as tf
