@@ -13,6 +13,7 @@ from keras_pretext.zoo.store import ZooError
 # Largest difference of a golden answer, as a share of the largest value of its tap. Weights off
 # by one unit in float16's last place give about 1e-3, a wrong picture or network 1e-1 and more.
 TOLERANCE = 2e-3
+_PLACE = re.compile(r"(?:(?<=[\s\"'=:\[])|^)/(?:[^/\s\"']+/)+")
 # What float16 weights may change; where they change more, float32 is written.
 _ROUNDING = 5e-3
 
@@ -228,7 +229,7 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
                        f"{taken[-1] + 1}. Received: {version}")
     config = weights.config_of(model)
     size = image_size or model.task.image_size
-    fields = {**_provenance(run, model.task), **(card or {})}
+    fields = _without_places({**_provenance(run, model.task), **(card or {})})
     cards.check(fields)  # before anything is computed or written
 
     with store.Draft(shelf / str(version)) as draft, precision("float32"):
@@ -291,8 +292,8 @@ def set_aside(run, name, root="zoo", metrics=(), limits=None):
     from keras_pretext.zoo import card as cards
 
     store.check_name(name)
-    fields = {**_provenance(run, load_run(run).task), "metrics": [*metrics],
-              "limits": limits or None}
+    fields = _without_places({**_provenance(run, load_run(run).task), "metrics": [*metrics],
+                              "limits": limits or None})
     cards.check(fields)
     if not fields["metrics"]:
         raise ZooError("what was tried has a measured number: --metrics takes what `probe --json` "
@@ -304,6 +305,15 @@ def set_aside(run, name, root="zoo", metrics=(), limits=None):
     write_atomically(path, lambda part: store.write_json(
         part, {"name": name, "task": task, "backbone": backbone, **fields}))
     return path
+
+
+def _without_places(value):
+    """A copy whose strings name files and folders of this host without the folders they are in."""
+    if isinstance(value, dict):
+        return {k: _without_places(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_places(v) for v in value]
+    return _PLACE.sub("", value) if isinstance(value, str) else value
 
 
 def _provenance(run, task):

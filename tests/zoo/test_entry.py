@@ -192,7 +192,8 @@ def test_what_was_tried_is_kept_for_the_scoreboard_only(entry, npz, tmp_path, mo
     train(recipe, tmp_path / "run", progress=False)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(
-        {**manifest, "command": "keras-pretext pretrain r.py --out /some/run --set epochs=0.5"}))
+        {**manifest, "command": "keras-pretext pretrain r.py --out /some/run --set epochs=0.5 "
+         "--set data=npz:/some/folder/a.npz --set 'x=[\"/b/c/d\", \"gs://e/f/g\"]' r/s.py"}))
     taps = {"last": [0.3], "last_mean": 0.3, "last_std": 0.01, "best_mean": 0.31}
     rows = [{"protocol": "p", "settings": {"test": "d/test", "weights_from": weights, "epochs": 3},
              "taps": {"conv1": {**taps, "last_mean": low}, "conv2": {**taps, "last_mean": high}}}
@@ -207,7 +208,9 @@ def test_what_was_tried_is_kept_for_the_scoreboard_only(entry, npz, tmp_path, mo
     assert "| p on d/test | 3 | conv2 | 30.00 ± 1.00 | 25.00 ± 1.00 | Too short. |" in end
     kept = store.tried(root)[0]
     assert [m["settings"]["weights_from"] for m in kept["metrics"]] == ["this entry", "random"]
-    assert kept["command"] == "keras-pretext pretrain r.py --set epochs=0.5"
+    assert kept["command"] == ("keras-pretext pretrain r.py --set epochs=0.5 --set data=npz:a.npz "
+                               "--set 'x=[\"d\", \"gs://e/f/g\"]' r/s.py")
+    assert str(tmp_path) not in json.dumps(kept) and kept["data"]["name"] == "npz:pictures.npz"
     assert kept["pretext"]["chance_accuracy"] == 0.25 and f"{kept['images_seen']:,}" in end
     assert f"| {100 * kept['pretext']['test_accuracy']:.1f} % | 25.0 % |" in end
     assert "some_net" not in text[:text.index("## Tried")] and "some_net" not in zoo.list()
