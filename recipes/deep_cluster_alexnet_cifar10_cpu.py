@@ -1,7 +1,7 @@
 """DeepCluster on CIFAR-10 at 64 pixels, AlexNet's convolutions on edges, two CPU cores.
 
 Paper: none at this size; 41.0 % on conv3, ImageNet (Caron et al., 2018, Table 1).
-Ours: linear conv2 on CIFAR-10 at 64 pixels 49.2 against 38.5 % for random weights, conv3 46.4 against
+Ours: linear conv2 on CIFAR-10 at 64 pixels 49.2 against 38.5 % for random weights, conv3 46.4 to
 34.0 % (5 probe epochs; every tap is on the card of `deepcluster_alexnet`); 56 % of the pictures are
 put into their cluster (chance 1 %).
 Cost: about 40 minutes on two busy CPU cores. For the clustering 26 MB on the disk for the features
