@@ -3,7 +3,7 @@
 Paper: 67.1 % classification on VOC 2007 at full size (Zhang et al., CVPR 2017).
 Ours: the nearest of 313 colours at 25.3 % of the places, the lightness among 100 at 3.3 % (chance 1
 %); linear conv3, 202 classes, 5 probe epochs: 8.53 against 4.88 % for random weights (all taps are
-on the card of `split_brain_alexnet`). Pictures of 64 pixels are seen at 112 instead of 180; no fully
+on the card of `split_brain_alexnet`). Pictures of 64 pixels are seen at 112, not 180; no fully
 connected layers (dilated convolutions are slow on a CPU).
 Cost: about 15 minutes on two CPU cores.
 Command: keras-pretext pretrain recipes/split_brain_alexnet_tiny_imagenet_cpu.py
