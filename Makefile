@@ -1,5 +1,5 @@
 # make demo   installs and does the main job on an embedded data set (under 4 minutes on 2 cores)
-# make test   installs what the tests need and passes them (under 15 minutes on 2 cores)
+# make test   installs what the tests need and passes them (some 20 minutes on 2 cores)
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin

@@ -1,8 +1,9 @@
 """Exemplars by triplets, AlexNet on crops of 48 pixels, part of Tiny-ImageNet, two CPU cores.
 
 Paper: none at this size; 8 copies, margin 0.5 (Kolesnikov, Zhai, Beyer, CVPR 2019).
-Ours: accuracy 91.4 %; linear conv2, 202 classes: 3.74 against 2.77 % for random weights.
-Cost: about half an hour on two CPU cores.
+Ours: after half an epoch (--set epochs=0.5) accuracy 91.5 % (chance 50 %); linear conv3, 202
+classes, 5 probe epochs: 4.46 against 2.82 % for random weights (`exemplar_triplet_alexnet`'s card).
+Cost: 7 minutes for half an epoch on two CPU cores.
 Command: keras-pretext pretrain recipes/exemplar_triplet_alexnet_tiny_imagenet_cpu.py
 """
 

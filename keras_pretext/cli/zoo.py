@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import pathlib
 
 from keras_pretext.cli.common import read_picture
@@ -71,10 +70,6 @@ def _publish(arguments):
     card = {"licence": arguments.licence, "limits": arguments.limits, "metrics": []}
     for path in arguments.metrics:
         card["metrics"] += json.loads(pathlib.Path(path).read_text())
-    for metric in card["metrics"]:
-        settings = metric.get("settings") or {}
-        if os.sep in settings.get("weights_from", ""):  # where the model lay that was probed
-            settings["weights_from"] = "this entry"
     if arguments.tried:
         if arguments.card:
             raise ValueError("--tried keeps no card. Received: --card")

@@ -1,6 +1,7 @@
 """The card of an entry: what it is, where it comes from, what was measured."""
 
 import dataclasses
+import os
 
 from keras_pretext.registry import unknown_name
 
@@ -81,6 +82,15 @@ def check(fields):
         if not isinstance(row, dict) or not {"source", "taps"} <= set(row):
             raise ValueError("a paper's row is {'source': ..., 'taps': {tap: accuracy in %}}. "
                              f"Received: {row!r} for {protocol}")
+
+
+def weights_of(metric, name):
+    """Whose weights a metric of the card `name` is of: "this entry", "random", "supervised" ...
+
+    `probe` knows a model by what it was called with: a name, or the place where it lay.
+    """
+    weights = (metric.get("settings") or {}).get("weights_from", "this entry")
+    return "this entry" if weights == name or os.sep in weights else weights
 
 
 def render(card):

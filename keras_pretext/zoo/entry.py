@@ -13,9 +13,10 @@ from keras_pretext.zoo.store import ZooError
 # Largest difference of a golden answer, as a share of the largest value of its tap. Weights off
 # by one unit in float16's last place give about 1e-3, a wrong picture or network 1e-1 and more.
 TOLERANCE = 2e-3
-_PLACE = re.compile(r"(?:(?<=[\s\"'=:\[])|^)/(?:[^/\s\"']+/)+")
 # What float16 weights may change; where they change more, float32 is written.
 _ROUNDING = 5e-3
+# The folders of an absolute path, alone or after such as `data=npz:`; those of a URL are none.
+_PLACE = re.compile(r"(?:(?<=[\s\"'=:\[])|^)/(?:[^/\s\"']+/)+")
 
 
 def load(name, taps=None, pooling=None, head=False, trainable=False):
@@ -229,8 +230,7 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
                        f"{taken[-1] + 1}. Received: {version}")
     config = weights.config_of(model)
     size = image_size or model.task.image_size
-    fields = _without_places({**_provenance(run, model.task), **(card or {})})
-    cards.check(fields)  # before anything is computed or written
+    fields = _fields(name, run, model.task, card or {})  # before anything is computed or written
 
     with store.Draft(shelf / str(version)) as draft, precision("float32"):
         store.write_json(draft / "config.json", config)
@@ -289,15 +289,12 @@ def set_aside(run, name, root="zoo", metrics=(), limits=None):
     """
     from keras_pretext.training import load_run
     from keras_pretext.training.checkpoint import write_atomically
-    from keras_pretext.zoo import card as cards
 
     store.check_name(name)
-    fields = _without_places({**_provenance(run, load_run(run).task), "metrics": [*metrics],
-                              "limits": limits or None})
-    cards.check(fields)
-    if not fields["metrics"]:
+    if not metrics:
         raise ZooError("what was tried has a measured number: --metrics takes what `probe --json` "
                        f"wrote. Received: none for {name}")
+    fields = _fields(name, run, load_run(run).task, {"metrics": metrics, "limits": limits or None})
     task, backbone = ({"name": fields["recipe"][part][0], "config": fields["recipe"][part][1]}
                       for part in ("task", "backbone"))
     path = pathlib.Path(root) / store.TRIED / f"{name}.json"
@@ -305,6 +302,23 @@ def set_aside(run, name, root="zoo", metrics=(), limits=None):
     write_atomically(path, lambda part: store.write_json(
         part, {"name": name, "task": task, "backbone": backbone, **fields}))
     return path
+
+
+def _fields(name, run, task, given):
+    """The card's fields that are known: what the run tells and what is given, which goes before.
+
+    Raises:
+        ValueError: for fields that no card has, or metrics that cannot be read later.
+    """
+    from keras_pretext.zoo import card as cards
+
+    fields = {**_provenance(run, task), **given}
+    cards.check(fields)
+    if fields.get("metrics"):
+        fields["metrics"] = [{**metric, "settings": {
+            **(metric.get("settings") or {}), "weights_from": cards.weights_of(metric, name)}}
+                             for metric in fields["metrics"]]
+    return _without_places(fields)
 
 
 def _without_places(value):

@@ -181,7 +181,7 @@ def test_tables_of_a_run_go_into_its_entry(entry, model, npz, tmp_path, monkeypa
     assert not (tmp_path / "shelf" / "other").exists()
 
 
-def test_what_was_tried_is_kept_for_the_scoreboard_only(entry, npz, tmp_path, monkeypatch, capsys):
+def test_what_was_tried_is_kept_for_the_scoreboard_only(entry, npz, tmp_path, capsys):
     from keras_pretext.cli import main
     from keras_pretext.evaluation.report import scoreboard
     from keras_pretext.training import Recipe, train

@@ -6,6 +6,7 @@ import pathlib
 import statistics
 
 from keras_pretext.evaluation import reference
+from keras_pretext.zoo.card import check, weights_of
 
 # Data sets that stand in for those of the papers, and how they differ.
 STAND_INS = {"cifar10_jpeg": ("cifar10", "CIFAR-10 whose pictures were re-encoded as JPEG: near "
@@ -29,7 +30,6 @@ def card_of(name, metrics=()):
     Raises:
         ValueError: where there is no card, or nothing was measured.
     """
-    from keras_pretext.zoo import card as cards
     from keras_pretext.zoo import info
 
     path = pathlib.Path(name)
@@ -46,7 +46,7 @@ def card_of(name, metrics=()):
     else:
         card = info(name)
     card["metrics"] = [*(card.get("metrics") or ()), *metrics]
-    cards.check({"metrics": card["metrics"], "paper": card.get("paper")})
+    check({"metrics": card["metrics"], "paper": card.get("paper")})
     if not card["metrics"] and not card.get("pretext"):
         raise ValueError("the card holds no measured number: neither `pretext` nor `metrics`. "
                          "`keras-pretext probe MODEL --json FILE` measures, `--metrics FILE` adds "
@@ -125,9 +125,7 @@ def results(cards):
                    metric.get("metric", "accuracy"))
             group = groups.setdefault(key, {"tasks": [], "rows": []})
             group["tasks"].append(card["task"]["name"])
-            weights = settings.get("weights_from", "this entry")
-            if weights == card["name"] or os.sep in weights:  # what `probe MODEL` was called with
-                weights = "this entry"
+            weights = weights_of(metric, card["name"])
             row = {"model": title(card), "weights": weights,
                    "seeds": len(next(iter(metric["taps"].values()), {}).get("last", ())),
                    "epochs": settings.get("epochs"),

@@ -94,10 +94,11 @@ def with_entries(page, root=None):
 
 def _best(card):
     """The best tap by the card's first protocol, and random weights there, in words."""
-    for row in _outcomes(card):
-        return f"{row['tap']} {_spread(row['trained'])} ({row['heading']})", (
-            _spread(row["random"]) if row["random"] else "not measured")
-    return "not measured", "not measured"
+    row = next(_outcomes(card), None)
+    if row is None:
+        return "not measured", "not measured"
+    return f"{row['tap']} {_spread(row['trained'])} ({row['heading']})", (
+        _spread(row["random"]) if row["random"] else "not measured")
 
 
 def _cards(names, root):
