@@ -27,6 +27,8 @@ class Recipe:
         weight_decay: coupled, on every variable, as in Torch.
         precision: "float32" or "mixed_bfloat16".
         seed: of the weights, the order of the images and all draws.
+        initial: a zoo name or run folder: training begins with its backbone's weights, as Wang, He
+            and Gupta (2017) begin with context prediction's; None: with new ones.
         deterministic: ask TensorFlow for bitwise reproducible kernels.
         checkpoint_steps: steps between two checkpoints.
         test_images: how many test images measure the pretext accuracy.
@@ -48,6 +50,7 @@ class Recipe:
     weight_decay: float = 5e-4
     precision: str = "float32"
     seed: int = 0
+    initial: str | None = None
     deterministic: bool = True
     checkpoint_steps: int = 200
     test_images: int = 2000

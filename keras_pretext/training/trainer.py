@@ -147,6 +147,8 @@ class Trainer:
         self.data = self.source = data.open(recipe.data, split=recipe.split)
         self.test_source = (data.open(recipe.data, split=recipe.test_split)
                             if recipe.test_split else None)
+        if recipe.initial and not (self.out / "checkpoints").is_dir():
+            self.initial = initial_weights(recipe)
 
     def _prepare_folder(self):
         kept = self.out / "recipe.json"
@@ -184,6 +186,8 @@ class Trainer:
         self._log = self.out / "metrics.jsonl"
         found = self._read(self.out / "checkpoints")
         if not found:
+            if self.recipe.initial:
+                self.model.backbone.set_weights(self.initial)
             if self.cluster.chief:
                 self._log.unlink(missing_ok=True)
             return
@@ -580,6 +584,21 @@ class Trainer:
         checkpoint.write_json(folder / "metrics.json", {
             **row, **measured, "images_seen": self.step * self.recipe.batch_size,
             "wall_seconds": self.seconds, "health": self.health.line()})
+
+
+def initial_weights(recipe):
+    """The weights, NumPy, of the backbone that a recipe begins with.
+
+    Raises ValueError where there is none of that name, or its weights do not fit.
+    """
+    from keras_pretext.zoo.entry import pretext_model
+
+    values = pretext_model(recipe.initial).backbone.get_weights()
+    if [v.shape for v in values] != [tuple(w.shape) for w in recipe.build_backbone().weights]:
+        raise ValueError(f"training begins with the weights of a backbone as the recipe's, "
+                         f"{recipe.backbone[0]} with {recipe.backbone[1]}. "
+                         f"Received: {recipe.initial!r}, another one")
+    return values
 
 
 def _build_metrics(model, layer):

@@ -24,7 +24,7 @@ class Card:
         command: the line that trains it again.
         versions: of Python and the libraries.
         seed: of the training.
-        images_seen, wall_seconds, hardware: what it took.
+        images_seen, wall_seconds, hardware: what it took, `recipe["initial"]` not counted.
         pretext: metrics of the pretext task on held-out pictures.
         metrics: a list of `evaluation.ProbeResult.to_dict()`: of this entry, and of random and
             supervised weights under the same protocol (`settings.weights_from` tells which).
@@ -102,6 +102,7 @@ def render(card):
     taps = ", ".join(f"`{tap}` ({v['channels']} channels, stride {v['stride']})"
                      for tap, v in card["taps"].items())
     data, seconds, storage = (card.get(k) for k in ("data", "wall_seconds", "storage"))
+    begun = (card.get("recipe") or {}).get("initial")
     for title, value in (
             ("Taps", taps), ("Image size", f"{card['image_size']} pixels"),
             ("Parameters", _thousands(card.get("parameters"))),
@@ -110,6 +111,7 @@ def render(card):
             ("Data", data and f"{data.get('name')}/{data.get('split')}, "
                               f"{_thousands(data.get('num_examples'))} images, fingerprint "
                               f"`{str(data.get('fingerprint'))[:16]}`"),
+            *([("Begins with", f"the backbone of `{begun}`")] if begun else []),
             ("Command", card.get("command") and f"`{card['command']}`"),
             ("Seed", card.get("seed")), ("Images seen", _thousands(card.get("images_seen"))),
             ("Wall time", None if seconds is None else f"{seconds / 60:.0f} minutes"),

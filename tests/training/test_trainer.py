@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +68,29 @@ def test_kill_dash_nine_and_restart_gives_the_same_weights_to_the_bit(npz, tmp_p
     steps = [json.loads(line)["step"] for line in (killed / "metrics.jsonl").read_text()
              .splitlines()]
     assert steps == sorted(steps)
+
+
+def test_a_run_begins_with_the_backbone_of_another(npz, tmp_path):
+    train(small(npz), tmp_path / "first", progress=False)
+    first, recipe = load_run(tmp_path / "first"), small(npz, initial=str(tmp_path / "first"))
+    second = Trainer(recipe, tmp_path / "second", progress=False)
+    for a, b in zip(first.backbone.weights, second.model.backbone.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    head = [np.asarray(model.get_layer("logits").kernel) for model in (first, second.model)]
+    assert not np.array_equal(*head)  # the head is a new one
+    train(recipe, tmp_path / "second", progress=False, max_steps=3)
+    shutil.rmtree(tmp_path / "first")  # a checkpoint needs it no more
+    assert Trainer(recipe, tmp_path / "second", progress=False).step == 3
+
+
+def test_initial_weights_of_another_backbone_are_refused(npz, tmp_path):
+    train(small(npz, epochs=0.2), tmp_path / "short", progress=False)
+    with pytest.raises(ValueError, match="of a backbone as the recipe's"):
+        Trainer(small(npz, initial=str(tmp_path / "short")).replace(**{"backbone.blocks": 3}),
+                tmp_path / "other", progress=False)
+    with pytest.raises(ValueError, match="zoo"):
+        Trainer(small(npz, initial="no_such_model"), tmp_path / "other", progress=False)
+    assert not (tmp_path / "other").exists()  # a corrected recipe finds it free
 
 
 def test_a_half_written_checkpoint_is_passed_over(npz, tmp_path):
