@@ -22,6 +22,9 @@ from keras_pretext.tasks.classification import ClassificationLayer
 from keras_pretext.training.optimizers import CoupledSGD
 from keras_pretext.training.trainer import precision
 
+CLASSES = "accuracy of each class"
+MOST_CLASSES = 20  # that it is told of
+
 
 @dataclasses.dataclass
 class ProbeResult:
@@ -216,8 +219,9 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
                     batch[t][mirrored] = views[1][t][chosen[mirrored]]
             labels = train_labels[chosen]
             heads.train_on_batch(batch, {n: labels for n in outputs})
-        for name, score in _accuracy(heads, held_out, test_labels).items():
-            accuracy[name].append(score)
+        right = _right(heads, held_out, test_labels, classes)
+        for name, hits in right.items():
+            accuracy[name].append(float(hits.sum()) / len(test_labels))
     result = {t: {"last": [accuracy[f"{t}_seed{s}"][-1] for s in seeds],
                   "best": [max(accuracy[f"{t}_seed{s}"]) for s in seeds]} for t in taps}
     return ProbeResult(protocol, result, {
@@ -226,7 +230,18 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
         "factor": factor, "decay": decay, "nesterov": nesterov, "flip": flip, "pooling": pooling,
         "image_size": options["image_size"], "feature_dtype": feature_dtype,
         **({} if tiles == 1 else {"tiles": tiles})},
-        None if indices is None else dict.fromkeys(seeds, used))
+        None if indices is None else dict.fromkeys(seeds, used),
+        details=_of_each_class(right, taps, seeds, np.bincount(test_labels, minlength=classes),
+                               train.class_names))
+
+
+def _of_each_class(right, taps, seeds, counts, names):
+    """`{tap: {CLASSES: {name: mean accuracy of the last epoch}}}`, of a few classes; else None."""
+    if len(names) > MOST_CLASSES:
+        return None
+    return {t: {CLASSES: {name: float(np.mean([right[f"{t}_seed{s}"][k] for s in seeds]) / count)
+                          for k, (name, count) in enumerate(zip(names, counts, strict=True))
+                          if count}} for t in taps}
 
 
 def _settings(train, test, backbone, used, indices):
@@ -238,15 +253,16 @@ def _settings(train, test, backbone, used, indices):
     return settings
 
 
-def _accuracy(heads, held_out, labels, batch=500):
-    """Top-1 of every head on the pictures as they are (one centre crop, no flip)."""
+def _right(heads, held_out, labels, classes, batch=500):
+    """How many pictures of each class every head tells (as they are: one centre crop, no flip)."""
     right = {}
     for start in range(0, len(labels), batch):
         part = {t: np.ascontiguousarray(v[start:start + batch]) for t, v in held_out.items()}
+        shown = labels[start:start + batch]
         for n, logits in heads.predict_on_batch(part).items():
-            hits = (np.argmax(logits, -1) == labels[start:start + batch]).sum()
-            right[n] = right.get(n, 0) + int(hits)
-    return {n: hits / len(labels) for n, hits in right.items()}
+            hits = shown[np.argmax(logits, -1) == shown]
+            right[n] = right.get(n, 0) + np.bincount(hits, minlength=classes)
+    return right
 
 
 def fan_out(seed):

@@ -5,7 +5,8 @@
 
 - a column has a `name`, a `unit` ("text" for what is no number), `better` ("higher" or "lower"),
   the name of the `protocol` that measures it, the `data` it is measured on by its TFDS name where
-  it has one, and the `tap` or the trained layers of ours that it corresponds to, if any;
+  it has one, and the `tap`, the trained layers or the `class` of ours that it corresponds to, if
+  any;
 - a row has the `method` (as printed, but for "Ours"), what of `ours` would stand beside it (a
   task's name, "random" or "rescaled random"; None for what is not built here), `values` (a number,
   a text or None a column), and where they differ from the table's a `protocol`, `spread` (standard
@@ -33,7 +34,8 @@ class Row:
         ours: what of this package would stand beside it, or None.
         protocol, data, unit: how, on what and in what it was measured.
         values: column name to number; a column without one is left out.
-        taps: column name to the tap of ours that it corresponds to; others are left out.
+        taps: column name to the tap or class of ours that it corresponds to; others are left out.
+        of_classes: whether the columns are classes of the data.
         spread: column name to standard deviation, where the table has it.
         note: of the row, or None.
         notes: of the table.
@@ -49,6 +51,7 @@ class Row:
     unit: str
     values: dict
     taps: dict
+    of_classes: bool
     spread: dict
     note: str | None
     notes: tuple
@@ -87,12 +90,13 @@ def rows():
                     continue
                 protocol = row.get("protocol", column["protocol"])
                 part = parts.setdefault((protocol, column["data"], column["unit"]), {})
-                part[column["name"]] = (value, column.get("tap"))
+                part[column["name"]] = (value, column.get("tap") or column.get("class"))
             for (protocol, data, unit), values in parts.items():
                 out.append(Row(
                     name, one["title"], one["source"], row["method"], row["ours"], protocol, data,
                     unit, {c: v for c, (v, _) in values.items()},
                     {c: tap for c, (_, tap) in values.items() if tap},
+                    any("class" in c for c in one["columns"]),
                     {c: s for c, s in row.get("spread", {}).items() if c in values},
                     row.get("note"), tuple(one["notes"])))
     return tuple(out)

@@ -28,6 +28,8 @@ class Card:
         pretext: metrics of the pretext task on held-out pictures.
         metrics: a list of `evaluation.ProbeResult.to_dict()`: of this entry, and of random and
             supervised weights under the same protocol (`settings.weights_from` tells which).
+        over_training: what `keras-pretext curve --json` wrote: a dict a snapshot, see
+            `evaluation.over_training`.
         paper: protocol to `{"source": ..., "taps": {tap: accuracy in %}}`.
         licence, limits: terms, and what not to expect of it.
     """
@@ -51,6 +53,7 @@ class Card:
     hardware: dict | str | None = None
     pretext: dict | None = None
     metrics: list | None = None
+    over_training: list | None = None
     paper: dict | None = None
     licence: str | None = None
     limits: str | None = None
@@ -78,6 +81,11 @@ def check(fields):
             raise ValueError("a metric of a card is a ProbeResult's to_dict(): a protocol's name "
                              "and, for each tap, last_mean, last_std and best_mean. "
                              f"Received: {str(metric)[:200]}")
+    for row in fields.get("over_training") or ():
+        known = isinstance(row, dict) and {"epoch", "pretext", "object", "object_std"} <= set(row)
+        if not known:
+            raise ValueError("a row over training has epoch, pretext, object and object_std, as "
+                             f"`curve --json` writes it. Received: {row!r}")
     for protocol, row in (fields.get("paper") or {}).items():
         if not isinstance(row, dict) or not {"source", "taps"} <= set(row):
             raise ValueError("a paper's row is {'source': ..., 'taps': {tap: accuracy in %}}. "

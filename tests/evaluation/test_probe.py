@@ -144,9 +144,15 @@ def test_mirrored_views_are_trained_on(backbone, rng):
 def test_last_and_best_epoch_and_the_spread_over_seeds(backbone, train, test, monkeypatch):
     epochs = iter([{"high_seed0": 0.5, "high_seed1": 0.6}, {"high_seed0": 0.9, "high_seed1": 0.4},
                    {"high_seed0": 0.7, "high_seed1": 0.3}])
-    monkeypatch.setattr(probe, "_accuracy", lambda *a: next(epochs))
+
+    def right(heads, held_out, labels, classes):  # all of the first class
+        return {name: np.eye(classes)[0] * score * len(labels)
+                for name, score in next(epochs).items()}
+
+    monkeypatch.setattr(probe, "_right", right)
     result = evaluation.linear(backbone, train, test, "high", seeds=(0, 1), epochs=3, flip=False)
-    assert result.taps == {"high": {"last": [0.7, 0.3], "best": [0.9, 0.6]}}
+    assert {key: pytest.approx(scores) for key, scores in result.taps["high"].items()} == {
+        "last": [0.7, 0.3], "best": [0.9, 0.6]}
     assert result.mean("high") == pytest.approx(0.5)
     assert result.std("high") == pytest.approx(0.2 * 2**0.5)
     assert result.mean("high", "best") == pytest.approx(0.75)
@@ -155,6 +161,15 @@ def test_last_and_best_epoch_and_the_spread_over_seeds(backbone, train, test, mo
     assert written["taps"]["high"]["best_mean"] == pytest.approx(0.75)
     assert written["settings"]["seeds"] == [0, 1] and written["settings"]["epochs"] == 3
     assert "50.00 +- 28.28" in str(result) and "75.00" in str(result)
+
+
+def test_the_accuracy_of_each_class_makes_up_the_whole(backbone, hard_train, hard_test):
+    result = evaluation.linear(backbone, hard_train, hard_test, taps="high", cache=False, **QUICK)
+    told = result.details["high"][probe.CLASSES]
+    labels = np.asarray(hard_test.labels())
+    assert [*told] == list(hard_test.class_names) and len(set(told.values())) > 1
+    shares = np.bincount(labels) / len(labels)
+    assert np.dot(shares, [*told.values()]) == pytest.approx(result.mean("high"))
 
 
 def test_a_pretext_model_is_probed_by_its_backbone(train, test):

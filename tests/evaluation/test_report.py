@@ -17,7 +17,9 @@ from PIL import Image
 from keras_pretext import backbones, tasks, zoo
 from keras_pretext.data.arrays import ArraySource
 from keras_pretext.evaluation import report
+from keras_pretext.evaluation.probe import CLASSES
 from keras_pretext.evaluation.report import charts, facts, looks
+from keras_pretext.evaluation.report.scoreboard import _over_training, table
 
 CHROMIUM = next(filter(None, map(shutil.which, (
     "chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -99,6 +101,31 @@ def test_the_papers_rows_stand_beside_their_protocol_and_data(card):
     small, = facts.results([card])  # the same tap, but not the same pictures
     assert small["paper"] == [] and small["note"] is None
     assert [r["values"]["conv3"] for r in small["elsewhere"]] == [38.7, 35.1]
+
+
+def test_the_best_taps_classes_stand_beside_table_9(card):
+    classes = dict.fromkeys(("airplane", "automobile", "cat"), 0.5)
+    card["metrics"] = [metric("gidaris2018-conv", "cifar10_jpeg/test", block1=[0.6, 0.6],
+                              block2=[0.7, 0.7])]
+    card["metrics"][0]["details"] = {
+        "block1": {CLASSES: dict.fromkeys(classes, 0.1)}, "block2": {CLASSES: classes}}
+    taps, each = facts.results([card])
+    assert facts.heading(each) == "gidaris2018-conv on cifar10_jpeg/test, accuracy of each class"
+    ours, = each["rows"]
+    assert ours["weights"] == "this entry, block2" and ours["values"]["cat"]["mean"] == 50
+    paper, = each["paper"]
+    assert paper["table"] == "R9" and paper["values"]["automobile"] == 95.8
+    assert "R9" not in {row["table"] for row in taps["paper"] + taps["elsewhere"]}
+    assert table(each)[2].startswith("| tiny@1 | this entry, block2 | 10 | 50.00 | 50.00 | 50.00 |")
+
+
+def test_accuracies_over_training_are_told(card):
+    card.update(over_training=[{"epoch": 4, "pretext": {"accuracy": 0.742}, "object": 0.66141,
+                                "object_std": 0.0018, "protocol": "p", "tap": "block2"}],
+                recipe={"initial": "other@1"})
+    lines = _over_training([card])
+    assert "| 4 | 74.2 % | 66.14 ± 0.18 |" in lines
+    assert "other@1's weights" in "".join(lines)
 
 
 def test_a_probe_of_this_model_is_of_this_entry_whatever_it_was_called(card):

@@ -6,6 +6,7 @@ import pathlib
 import statistics
 
 from keras_pretext.evaluation import reference
+from keras_pretext.evaluation.probe import CLASSES
 from keras_pretext.zoo.card import check, weights_of
 
 # Data sets that stand in for those of the papers, and how they differ.
@@ -106,7 +107,8 @@ def results(cards):
     Returns:
         a list of dicts, one a protocol, test data and metric, in the cards' order:
 
-        - `protocol`, `data` (the test split), `metric`, `taps` (columns);
+        - `protocol`, `data` (the test split), `metric`, `taps` (columns: taps, or classes where
+          the metric is their accuracy, at each network's best tap, without a spread);
         - `rows`: `model`, `weights` ("this entry", "random" ...), `seeds`, `epochs`,
           `labels_a_class` and `values`: tap to `mean`, `std`, `best` (in %) and `scores`; where
           several runs differ in nothing but their seed, also a row of their mean and spread;
@@ -136,6 +138,10 @@ def results(cards):
                               for tap, v in metric["taps"].items()}}
             if row not in group["rows"]:
                 group["rows"].append(row)
+                told = _of_each_class(metric, row)
+                if told:
+                    groups.setdefault((*key[:2], CLASSES), {"tasks": group["tasks"], "rows": []})[
+                        "rows"].append(told)
                 if weights == "this entry" and _but_seed(card):
                     same = key, _but_seed(card), str(row["epochs"]), row["labels_a_class"]
                     runs.setdefault(same, {})[card["seed"]] = row
@@ -146,7 +152,8 @@ def results(cards):
     for (protocol, test, measure), group in groups.items():
         data, note = STAND_INS.get(test.rpartition("/")[0] or test, (test.rpartition("/")[0], None))
         ours = {*group["tasks"], "random", "classification"}
-        printed = [row for row in reference.beside(protocol) if row.ours in ours]
+        printed = [row for row in reference.beside(protocol)
+                   if row.ours in ours and row.of_classes == (measure == CLASSES)]
         taps = dict.fromkeys(tap for row in group["rows"] for tap in row["values"])
         split, notes = {"paper": [], "elsewhere": []}, {}
         for row in printed:
@@ -162,6 +169,18 @@ def results(cards):
         out.append({"protocol": protocol, "data": test, "metric": measure, "taps": [*taps],
                     "rows": group["rows"], **split, "note": note, "notes": [*notes]})
     return out
+
+
+def _of_each_class(metric, row):
+    """A row of the best tap's classes, where a metric tells of them; else None."""
+    tap = max(row["values"], key=lambda tap: row["values"][tap]["mean"])
+    details = metric.get("details")
+    told = details.get(tap) if isinstance(details, dict) else None
+    if not isinstance(told, dict) or CLASSES not in told:
+        return None
+    return {**row, "weights": f"{row['weights']}, {tap}", "values": {
+        name: {"mean": 100 * share, "std": None, "best": 100 * share, "scores": []}
+        for name, share in told[CLASSES].items()}}
 
 
 def _but_seed(card):
@@ -196,6 +215,11 @@ def heading(group):
 def number(value):
     """A paper's number with one digit behind the point, or two where it has them."""
     return f"{value:.1f}" if round(value, 1) == value else f"{value:.2f}"
+
+
+def spread(value):
+    """A mean of ours in %, and its deviation where it has one."""
+    return f"{value['mean']:.2f}" + ("" if value["std"] is None else f" ± {value['std']:.2f}")
 
 
 def title(card):

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from keras_pretext.evaluation.report import charts
-from keras_pretext.evaluation.report.facts import about, heading, number, title
+from keras_pretext.evaluation.report.facts import about, heading, number, spread, title
 from keras_pretext.evaluation.report.scoreboard import columns
 
 # nothing but what is in the page may be loaded, and no script runs
@@ -103,9 +103,7 @@ def _measured(groups):
         for row in group["rows"]:
             few = row["labels_a_class"]
             who = f"{row['model']}, {row['weights']}" + (f", {few} labels a class" if few else "")
-            cells = ["" if tap not in row["values"] else
-                     f"{row['values'][tap]['mean']:.2f} ± {row['values'][tap]['std']:.2f}"
-                     for tap in taps]
+            cells = [spread(row["values"][tap]) if tap in row["values"] else "" for tap in taps]
             out.append(table_row([who, *cells, row["epochs"] or "", row["seeds"] or ""]))
         for row in group["paper"]:
             cells = [number(row["values"][tap]) if tap in row["values"] else "" for tap in taps]

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from keras_pretext.evaluation.report.facts import heading, number, results, title
+from keras_pretext.evaluation.report.facts import heading, number, results, spread, title
 
 MARK = "<!-- made by keras-pretext scoreboard -->"
 HEAD = """# Scoreboard
@@ -45,6 +45,7 @@ def scoreboard(names=None, root=None):
                       "(not comparable):", ""]
             lines += elsewhere(group)
         lines += [""] * bool(group["notes"]) + [f"- {note}" for note in group["notes"]]
+    lines += _over_training(cards)
     places = store.roots() if root is None else [root]
     aside = [one for place in places for one in store.tried(place)] if names is None else []
     if aside:
@@ -57,7 +58,7 @@ def scoreboard(names=None, root=None):
         for one in aside:
             for row in _outcomes(one):
                 cells = [one["name"], row["heading"], str(row["epochs"] or ""), row["tap"],
-                         _spread(row["trained"]), _spread(row["random"]) if row["random"] else "",
+                         spread(row["trained"]), spread(row["random"]) if row["random"] else "",
                          one.get("limits") or ""]
                 lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -97,8 +98,8 @@ def _best(card):
     row = next(_outcomes(card), None)
     if row is None:
         return "not measured", "not measured"
-    return f"{row['tap']} {_spread(row['trained'])} ({row['heading']})", (
-        _spread(row["random"]) if row["random"] else "not measured")
+    return f"{row['tap']} {spread(row['trained'])} ({row['heading']})", (
+        spread(row["random"]) if row["random"] else "not measured")
 
 
 def _cards(names, root):
@@ -128,6 +129,29 @@ def _trainings(cards):
     return lines
 
 
+def _over_training(cards):
+    """Markdown of the cards that tell how pretext and object accuracy went."""
+    lines = []
+    for card in cards:
+        rows = card.get("over_training")
+        if not rows:
+            continue
+        begun = (card.get("recipe") or {}).get("initial")
+        first = rows[0]
+        lines += ["", f"## {title(card)} over training", "",
+                  f"{first['protocol']} of {first['tap']} on the weights after each epoch, trained "
+                  "from scratch (Gidaris et al., 2018, Figure 5a: the pretext task's accuracy goes "
+                  "on rising when the objects' hardly does)."
+                  + (f" The backbone begins with {begun}'s weights, the head with new ones."
+                     if begun else ""), "",
+                  "| epoch | pretext accuracy, held out | objects |", "|---|---|---|"]
+        for row in rows:
+            pretext = row["pretext"].get("accuracy")
+            objects = spread({"mean": 100 * row["object"], "std": 100 * row["object_std"]})
+            lines.append(f"| {row['epoch']} | {_percent(pretext)} | {objects} |")
+    return lines
+
+
 def _outcomes(card):
     """What a card's weights reach with their best tap, and random ones there: one a protocol."""
     for group in results([card]):
@@ -137,10 +161,6 @@ def _outcomes(card):
                 tap, value = max(row["values"].items(), key=lambda item: item[1]["mean"])
                 yield {"heading": heading(group), "epochs": row["epochs"], "tap": tap,
                        "trained": value, "random": random["values"].get(tap) if random else None}
-
-
-def _spread(value):
-    return f"{value['mean']:.2f} ± {value['std']:.2f}"
 
 
 def table(group):
@@ -153,7 +173,7 @@ def table(group):
             f"{row['epochs']}, {row['labels_a_class']} labels a class")
         cells = [row["model"], row["weights"], "" if epochs is None else str(epochs)]
         cells += ["" if tap not in row["values"] else
-                  _spread(row["values"][tap]) for tap in taps]
+                  spread(row["values"][tap]) for tap in taps]
         lines.append("| " + " | ".join(cells) + " |")
     for row in group["paper"]:
         cells = [f"{row['method']}, {row['table']}", "paper", ""]
