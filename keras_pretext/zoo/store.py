@@ -105,8 +105,8 @@ def find(name):
         return folder
     if not at and (path / "card.json").is_file():
         return path.resolve()
-    raise ZooError(unknown_name("zoo model installed here (`keras-pretext zoo fetch` installs more)",
-                                base, list()))
+    raise ZooError(unknown_name("zoo model here (`keras-pretext zoo fetch` installs others)", base,
+                                list()))
 
 
 def sha256(path):
