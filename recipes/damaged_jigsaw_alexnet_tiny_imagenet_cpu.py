@@ -15,11 +15,11 @@ recipe = Recipe(
     task=("damaged_jigsaw", {"tile": 32, "cell": 38, "permutations": 100, "permutations_sha256":
                              "d5613f91d55dae9259c2d1b10df78c89b81d76e5fe329233d7f5821b2c92bc3f",
                              "embedding": 512, "hidden": 1024, "dropout": 0.1}),
-    backbone=("alexnet", {"flavour": "deepcontext", "image_size": 32,
+    backbone=("alexnet", {"flavour": "deepcontext", "conv1_stride": 2, "image_size": 32,
                           "fc_units": []}),
     data="tiny_imagenet_part",
     test_split="validation",
-    epochs=5,
+    epochs=8,
     batch_size=32,
     learning_rate=0.02,
     schedule={"kind": "one_cycle"},
