@@ -122,9 +122,10 @@ def test_the_best_taps_classes_stand_beside_table_9(card):
 def test_accuracies_over_training_are_told(card):
     card.update(over_training=[{"epoch": 4, "pretext": {"accuracy": 0.742}, "object": 0.66141,
                                 "object_std": 0.0018, "protocol": "p", "tap": "block2"}],
-                recipe={"initial": "other@1"})
-    lines = _over_training([card])
-    assert "| 4 | 74.2 % | 66.14 ± 0.18 |" in lines
+                recipe={"initial": "other@1"}, data={"num_examples": 1000})
+    lines = _over_training([card, {**card, "name": "other", "images_seen": 500,
+                                   "over_training": None}])
+    assert "| 4 | 4,500 | 74.2 % | 66.14 ± 0.18 |" in lines
     assert "other@1's weights" in "".join(lines)
 
 

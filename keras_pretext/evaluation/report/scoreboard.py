@@ -131,24 +131,26 @@ def _trainings(cards):
 
 def _over_training(cards):
     """Markdown of the cards that tell how pretext and object accuracy went."""
-    lines = []
+    lines, seen = [], {title(card): card.get("images_seen") or 0 for card in cards}
     for card in cards:
         rows = card.get("over_training")
         if not rows:
             continue
         begun = (card.get("recipe") or {}).get("initial")
-        first = rows[0]
+        count = (card.get("data") or {}).get("num_examples") or 0
         lines += ["", f"## {title(card)} over training", "",
-                  f"{first['protocol']} of {first['tap']} on the weights after each epoch, trained "
-                  "from scratch (Gidaris et al., 2018, Figure 5a: the pretext task's accuracy goes "
-                  "on rising when the objects' hardly does)."
-                  + (f" The backbone begins with {begun}'s weights, the head with new ones."
-                     if begun else ""), "",
-                  "| epoch | pretext accuracy, held out | objects |", "|---|---|---|"]
+                  f"{rows[0]['protocol']} of {rows[0]['tap']}, trained from scratch on the weights "
+                  "after each epoch (Gidaris et al., 2018, Figure 5a: the pretext task's accuracy "
+                  "goes on rising when the objects' hardly does)."
+                  + (f" The backbone begins with {begun}'s weights and the pictures that these "
+                     "have seen, the head with new ones." if begun else ""), "",
+                  "| epoch | pictures seen | pretext accuracy, held out | objects |",
+                  "|---" * 4 + "|"]
         for row in rows:
-            pretext = row["pretext"].get("accuracy")
             objects = spread({"mean": 100 * row["object"], "std": 100 * row["object_std"]})
-            lines.append(f"| {row['epoch']} | {_percent(pretext)} | {objects} |")
+            images = round(row["epoch"] * count) + seen.get(begun, 0)
+            lines.append(f"| {row['epoch']} | {images:,} | "
+                         f"{_percent(row['pretext'].get('accuracy'))} | {objects} |")
     return lines
 
 
