@@ -19,13 +19,17 @@ def add(command):
     sub.add_argument("--tried", action="store_true", help="not worth an entry: only keep what "
                      "came out, for the scoreboard; --limits says why")
 
-    sub = command("zoo", _zoo, "list, describe, verify, bundle and fetch published models")
-    sub.add_argument("action", choices=["list", "info", "verify", "bundle", "fetch"])
+    sub = command("zoo", _zoo, "list, describe, verify, bundle and fetch published models, "
+                  "and add to their cards")
+    sub.add_argument("action", choices=["list", "info", "verify", "bundle", "fetch",
+                                        "add-metrics"])
     sub.add_argument("names", nargs="*", metavar="NAME", help="name or name@version or a folder")
     sub.add_argument("--from", dest="source", metavar="SOURCE",
                      help="what `fetch` installs from: a folder, an archive, or its URL")
     sub.add_argument("--sha256", help="of that archive")
     sub.add_argument("--all", action="store_true", help="every published model")
+    sub.add_argument("--metrics", nargs="+", default=[], metavar="FILE",
+                     help="what `probe --json` wrote, for `add-metrics` to put on a card")
     sub.add_argument("--out", default="bundle", help="where `bundle` puts its zoo: a folder, "
                      "or a file .tar")
 
@@ -67,9 +71,8 @@ def _publish(arguments):
     from keras_pretext import zoo
     from keras_pretext.training import load_run
 
-    card = {"licence": arguments.licence, "limits": arguments.limits, "metrics": []}
-    for path in arguments.metrics:
-        card["metrics"] += json.loads(pathlib.Path(path).read_text())
+    card = {"licence": arguments.licence, "limits": arguments.limits,
+            "metrics": _measured(arguments.metrics)}
     if arguments.tried:
         if arguments.card:
             raise ValueError("--tried keeps no card. Received: --card")
@@ -80,6 +83,11 @@ def _publish(arguments):
         card.update(json.loads(pathlib.Path(arguments.card).read_text()))
     print(zoo.publish(load_run(arguments.run), arguments.name, root=arguments.root, card=card,
                       run=arguments.run))
+
+
+def _measured(paths):
+    """The results that some files of `probe --json` hold."""
+    return [metric for path in paths for metric in json.loads(pathlib.Path(path).read_text())]
 
 
 def _zoo(arguments):
@@ -100,6 +108,12 @@ def _zoo(arguments):
     if not names:
         raise ValueError(f"zoo {arguments.action} takes names or --all; there are "
                          f"{', '.join(zoo.list()) or 'none'}. Received: none")
+    if arguments.action == "add-metrics":
+        if len(names) != 1 or not arguments.metrics:
+            raise ValueError("add-metrics takes one entry and its results: zoo add-metrics NAME "
+                             f"--metrics FILE. Received: {names}, {arguments.metrics}")
+        print(f"{names[0]}: {zoo.add_metrics(names[0], _measured(arguments.metrics))} added")
+        return
     if arguments.action == "bundle":
         print(zoo.bundle(names, arguments.out))
         return

@@ -1,9 +1,12 @@
-"""Reading, checking and writing an entry: `load`, `tables`, `verify`, `publish`, `set_aside`."""
+"""Reading, checking and writing an entry: `load`, `tables`, `verify`, `publish`, `add_metrics`,
+`set_aside`.
+"""
 
 import os
 import pathlib
 import re
 import shutil
+import tempfile
 
 import numpy as np
 
@@ -270,6 +273,48 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
     return shelf / str(version)
 
 
+def add_metrics(name, metrics):
+    """Puts results that were measured later on the card of an entry; its weights stay as they are.
+
+    The entry is written anew beside, its sums compared, and then takes the other's place.
+
+    Args:
+        name: as for `load`, of an entry.
+        metrics: a list of `evaluation.ProbeResult.to_dict()`; those that the card has already are
+            passed over.
+
+    Returns:
+        how many were added.
+
+    Raises:
+        ValueError: for an unknown or damaged entry, or metrics that cannot be read later.
+    """
+    from keras_pretext.zoo import card as cards
+
+    folder = store.find(name)
+    store.check_sums(folder)
+    card = store.read_json(folder / "card.json")
+    known = card.get("metrics") or []
+    new = [m for m in _metrics(metrics, card["name"]) if m not in known]
+    if not new:
+        return 0
+    card["metrics"] = [*known, *new]
+    former = folder.with_name(f".former{folder.name}")
+    with tempfile.TemporaryDirectory(prefix=".draft", dir=folder.parent) as draft:
+        draft = pathlib.Path(draft) / folder.name
+        shutil.copytree(folder, draft)
+        store.write_json(draft / "card.json", card)
+        (draft / "README.md").write_text(cards.render(card))
+        sums = store.read_json(draft / "sha256.json")
+        sums.update({file: store.sha256(draft / file) for file in ("card.json", "README.md")})
+        store.write_json(draft / "sha256.json", sums)
+        store.check_sums(draft)
+        os.rename(folder, former)
+        os.rename(draft, folder)
+    shutil.rmtree(former)
+    return len(new)
+
+
 def set_aside(run, name, root="zoo", metrics=(), limits=None):
     """Writes `<root>/tried/<name>.json`: what came of a run that is not published, for the
     scoreboard. A former file of that name is replaced.
@@ -315,10 +360,18 @@ def _fields(name, run, task, given):
     fields = {**_provenance(run, task), **given}
     cards.check(fields)
     if fields.get("metrics"):
-        fields["metrics"] = [{**metric, "settings": {
-            **(metric.get("settings") or {}), "weights_from": cards.weights_of(metric, name)}}
-                             for metric in fields["metrics"]]
+        fields["metrics"] = _metrics(fields["metrics"], name)
     return _without_places(fields)
+
+
+def _metrics(metrics, name):
+    """Metrics as the card `name` holds them. Raises ValueError for what cannot be read later."""
+    from keras_pretext.zoo import card as cards
+
+    cards.check({"metrics": metrics})
+    return _without_places([{**metric, "settings": {
+        **(metric.get("settings") or {}), "weights_from": cards.weights_of(metric, name)}}
+                            for metric in metrics])
 
 
 def _without_places(value):

@@ -223,6 +223,36 @@ def test_what_was_tried_is_kept_for_the_scoreboard_only(entry, npz, tmp_path, ca
     assert sorted(p.name for p in (root / "tried").iterdir()) == ["some_net.json"]
 
 
+def test_what_is_measured_later_goes_on_the_card(entry, tmp_path, capsys):
+    from keras_pretext.cli import main
+
+    taps = {"block2": {"last": [0.5], "last_mean": 0.5, "last_std": 0.01, "best_mean": 0.51}}
+    rows = [{"protocol": "p", "settings": {"test": "d/test", "weights_from": weights}, "taps": taps}
+            for weights in ("/some/place/run", "random")]
+    (tmp_path / "m.json").write_text(json.dumps(rows))
+    command = ["zoo", "add-metrics", "tiny_rotnet", "--metrics", str(tmp_path / "m.json")]
+    weights = (entry / "weights.npz").read_bytes()
+    for added in (2, 0):
+        assert main(command) == 0
+        assert capsys.readouterr().out == f"tiny_rotnet: {added} added\n"
+    card = zoo.info("tiny_rotnet")
+    assert [m["settings"]["weights_from"] for m in card["metrics"]] == ["this entry", "random"]
+    assert card["licence"] == "CC0" and (entry / "weights.npz").read_bytes() == weights
+    assert "| p | random |" in (entry / "README.md").read_text()
+    assert sorted(p.name for p in entry.parent.iterdir()) == ["1"]
+    assert zoo.verify("tiny_rotnet")["files"] > 5
+
+    for arguments, message in ((["tiny_rotnet"], "takes one entry"),
+                               (["other", "--metrics", str(tmp_path / "m.json")], "unknown zoo")):
+        assert main(["zoo", "add-metrics", *arguments]) == 2
+        assert message in capsys.readouterr().err
+    with pytest.raises(ValueError, match="a metric of a card is"):
+        zoo.add_metrics("tiny_rotnet", [{"protocol": "p"}])
+    (entry / "golden.npz").write_bytes(b"")
+    with pytest.raises(store.ZooError, match="SHA-256"):
+        zoo.add_metrics("tiny_rotnet", rows)
+
+
 def test_publish_takes_a_pretext_model_only(model, tmp_path):
     with pytest.raises(store.ZooError, match="is a PretextModel.*Received: NetworkInNetwork"):
         zoo.publish(model.backbone, "x", root=tmp_path / "zoo")
