@@ -22,7 +22,7 @@ from keras_pretext.evaluation.features import (
 from keras_pretext.evaluation.probe import HeadSGD, ProbeResult
 from keras_pretext.evaluation.rescale import absorb_batch_norm, rescale
 from keras_pretext.registry import unknown_name
-from keras_pretext.training.trainer import precision
+from keras_pretext.training.precision import precision
 
 PAD = 100  # pixels on every side, what the first convolution pads included
 # FCN-32s (VGG) and FCN-AlexNet (all others)

@@ -18,7 +18,7 @@ from keras_pretext.evaluation.pooling import POOLINGS, pooled
 from keras_pretext.image.framing import CentreCrop
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks.classification import ClassificationLayer
-from keras_pretext.training.trainer import precision
+from keras_pretext.training.precision import precision
 
 VERSION = "1"  # of what the cached files mean
 

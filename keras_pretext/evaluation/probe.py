@@ -20,7 +20,7 @@ from keras_pretext.evaluation.pooling import pooled
 from keras_pretext.image.framing import PadCrop
 from keras_pretext.tasks.classification import ClassificationLayer
 from keras_pretext.training.optimizers import CoupledSGD
-from keras_pretext.training.trainer import precision
+from keras_pretext.training.precision import precision
 
 CLASSES = "accuracy of each class"
 MOST_CLASSES = 20  # that it is told of

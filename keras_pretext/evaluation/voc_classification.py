@@ -18,7 +18,7 @@ from keras_pretext.evaluation.voc_svm import by_rule, checked_multi_labels
 from keras_pretext.image.framing import RescaleCrop
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks.classification import ClassificationLayer
-from keras_pretext.training.trainer import precision
+from keras_pretext.training.precision import precision
 
 PROTOCOL = "krahenbuhl2015-voc07-cls"
 ROWS = ("fc8", "fc6-8", "all")

@@ -115,7 +115,7 @@ def _write_model(folder, target, name, size, tap, whitening, batch_sizes, max_pi
                  dtype):
     from keras_pretext import zoo
     from keras_pretext.serving.signatures import ask, export
-    from keras_pretext.training.trainer import precision
+    from keras_pretext.training.precision import precision
     from keras_pretext.zoo import entry, weights
 
     with precision(dtype):

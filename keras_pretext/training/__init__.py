@@ -3,7 +3,7 @@
 import importlib
 
 _HOME = {"Recipe": "recipe", "load_recipe": "recipe", "train": "trainer", "Trainer": "trainer",
-         "load_run": "trainer", "evaluate": "pretext_metrics"}
+         "load_run": "runs", "evaluate": "pretext_metrics"}
 
 __all__ = sorted(_HOME)
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from keras_pretext.training import checkpoint
-from keras_pretext.training.trainer import load_run
+from keras_pretext.training.runs import load_run
 
 
 class Snapshots:

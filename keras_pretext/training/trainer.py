@@ -31,21 +31,12 @@ from keras_pretext.training import (
     tables,
 )
 from keras_pretext.training.health import Health, NotFinite
+from keras_pretext.training.precision import precision
 from keras_pretext.training.pretext_metrics import evaluate
 from keras_pretext.training.recipe import load_recipe
+from keras_pretext.training.runs import load_run
 
 LOG_STEPS = 20
-
-
-@contextlib.contextmanager
-def precision(policy):
-    """A global dtype policy for what is built inside, then the former one again."""
-    former = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(former)
 
 
 def on_tensorflow():
@@ -619,14 +610,3 @@ def train(recipe, out, **options):
     if not hasattr(recipe, "fingerprint"):
         recipe = load_recipe(recipe)
     return Trainer(recipe, out, **options).run()
-
-
-def load_run(folder):
-    """The trained PretextModel of a run folder, read back from disk."""
-    path = pathlib.Path(folder) / "final" / "model.keras"
-    if not path.exists():
-        raise ValueError("a finished run has final/model.keras; this folder has none. "
-                         f"Received: {folder}")
-    from keras_pretext import backbones, tasks  # noqa: F401  (registers the classes)
-
-    return keras.models.load_model(path, safe_mode=True)

@@ -8,5 +8,5 @@ from keras_pretext.zoo.entry import add_metrics, load, publish, set_aside, table
 from keras_pretext.zoo.store import info, list
 from keras_pretext.zoo.transfer import bundle, fetch
 
-__all__ = ["add_metrics", "bundle", "fetch", "info", "list", "load", "publish", "set_aside", "tables",
-           "verify"]
+__all__ = ["add_metrics", "bundle", "fetch", "info", "list", "load", "publish", "set_aside",
+           "tables", "verify"]

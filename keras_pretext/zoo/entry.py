@@ -157,7 +157,7 @@ def verify(name):
     Raises:
         ValueError: for a damaged entry or another answer.
     """
-    from keras_pretext.training.trainer import precision
+    from keras_pretext.training.precision import precision
     from keras_pretext.zoo import weights
 
     folder = store.find(name)
@@ -210,13 +210,13 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
     Returns:
         the entry's folder, a pathlib.Path.
     """
-    from keras_pretext.training.trainer import precision
+    from keras_pretext.training.precision import precision
     from keras_pretext.zoo import card as cards
     from keras_pretext.zoo import weights
 
     store.check_name(name)
     if isinstance(model, str | os.PathLike):
-        from keras_pretext.training import load_run
+        from keras_pretext.training.runs import load_run
 
         run, model = run or model, load_run(model)
     for attribute in ("task", "backbone"):
@@ -332,8 +332,8 @@ def set_aside(run, name, root="zoo", metrics=(), limits=None):
     Raises:
         ValueError: for a name that is none, a run that is not finished, or nothing measured.
     """
-    from keras_pretext.training import load_run
     from keras_pretext.training.checkpoint import write_atomically
+    from keras_pretext.training.runs import load_run
 
     store.check_name(name)
     if not metrics:

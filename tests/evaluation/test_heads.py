@@ -68,7 +68,7 @@ def test_learns_easy_classes_in_bfloat16(backbone, train, test, name):
 
 
 def test_outputs_are_float32_under_bfloat16():
-    from keras_pretext.training.trainer import precision
+    from keras_pretext.training.precision import precision
 
     with precision("mixed_bfloat16"):
         for name, head in HEADS.items():

@@ -9,7 +9,7 @@ import pytest
 from keras_pretext import backbones, tasks
 from keras_pretext.serving import export, folding, serve_bundle
 from keras_pretext.serving.bundle import CONTRACT
-from keras_pretext.training.trainer import precision
+from keras_pretext.training.precision import precision
 
 
 def stirred(backbone, rng):

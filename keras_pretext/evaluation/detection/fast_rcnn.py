@@ -21,7 +21,7 @@ from keras_pretext.evaluation.detection.voc_ap import voc_ap
 from keras_pretext.evaluation.features import first_pictures, weights_digest
 from keras_pretext.evaluation.probe import ProbeResult
 from keras_pretext.evaluation.rescale import absorb_batch_norm, rescale
-from keras_pretext.training.trainer import precision
+from keras_pretext.training.precision import precision
 
 PROTOCOL = "girshick2015-fast-rcnn"
 

@@ -26,7 +26,7 @@ from keras_pretext.evaluation.detection.fast_rcnn import (
     shown,
 )
 from keras_pretext.evaluation.probe import ProbeResult
-from keras_pretext.training.trainer import precision
+from keras_pretext.training.precision import precision
 
 PROTOCOL = "ren2015-faster-rcnn"
 RATIOS = (0.5, 1.0, 2.0)  # height to width
