@@ -11,6 +11,7 @@ def load_run(folder):
     if not path.exists():
         raise ValueError("a finished run has final/model.keras; this folder has none. "
                          f"Received: {folder}")
-    from keras_pretext import backbones, tasks  # noqa: F401  (registers the classes)
+    from keras_pretext import backbones, tasks  # noqa: F401  (registers the classes, as the next)
+    from keras_pretext.training import optimizers, schedules  # noqa: F401
 
     return keras.models.load_model(path, safe_mode=True)

@@ -38,6 +38,14 @@ def test_it_learns_and_writes_a_whole_run(npz, tmp_path):
     assert model.task.name == "rotation" and list(model.backbone.taps) == ["block1", "block2"]
 
 
+def test_a_run_is_read_by_a_process_that_has_trained_nothing(npz, tmp_path):
+    train(small(npz, epochs=0.2, schedule={"kind": "one_cycle"}), tmp_path, progress=False)
+    code = ("from keras_pretext.training import load_run\n"
+            f"print(load_run({str(tmp_path)!r}).optimizer.name)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "coupled_sgd", done.stderr
+
+
 def test_stopping_anywhere_and_resuming_gives_the_same_weights_to_the_bit(npz, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(small(npz), whole, progress=False)
