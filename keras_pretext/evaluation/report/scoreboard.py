@@ -50,9 +50,9 @@ def scoreboard(names=None, root=None):
     aside = [one for place in places for one in store.tried(place)] if names is None else []
     if aside:
         lines += ["", "## Tried, not published", "",
-                  "An entry has a tap that beats random weights of the same architecture by more "
-                  "than twice the larger spread. What has not, or is none for another reason, each "
-                  "with its best tap:", "",
+                  "By each protocol that random weights of the same architecture were measured by, "
+                  "an entry's best tap beats them by more than twice the larger spread. What has "
+                  "not, or is none for another reason, each with its best tap:", "",
                   *_trainings(aside), "", "| tried | protocol on data | epochs | tap | trained | "
                   "random weights | remark |", "|---" * 7 + "|"]
         for one in aside:
