@@ -138,8 +138,8 @@ class Trainer:
         self.data = self.source = data.open(recipe.data, split=recipe.split)
         self.test_source = (data.open(recipe.data, split=recipe.test_split)
                             if recipe.test_split else None)
-        if recipe.initial and not (self.out / "checkpoints").is_dir():
-            self.initial = initial_weights(recipe)
+        begins = recipe.initial and not (self.out / "checkpoints").is_dir()
+        self.initial = initial_weights(recipe) if begins else None  # refused before any writing
 
     def _prepare_folder(self):
         kept = self.out / "recipe.json"
@@ -178,7 +178,7 @@ class Trainer:
         found = self._read(self.out / "checkpoints")
         if not found:
             if self.recipe.initial:
-                self.model.backbone.set_weights(self.initial)
+                self.model.backbone.set_weights(self.initial or initial_weights(self.recipe))
             if self.cluster.chief:
                 self._log.unlink(missing_ok=True)
             return

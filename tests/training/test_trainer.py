@@ -84,6 +84,10 @@ def test_a_run_begins_with_the_backbone_of_another(npz, tmp_path):
     second = Trainer(recipe, tmp_path / "second", progress=False)
     for a, b in zip(first.backbone.weights, second.model.backbone.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    (tmp_path / "second" / "checkpoints").mkdir()  # killed before the first was whole
+    again = Trainer(recipe, tmp_path / "second", progress=False)
+    np.testing.assert_array_equal(np.asarray(again.model.backbone.weights[0]),
+                                  np.asarray(first.backbone.weights[0]))
     head = [np.asarray(model.get_layer("logits").kernel) for model in (first, second.model)]
     assert not np.array_equal(*head)  # the head is a new one
     train(recipe, tmp_path / "second", progress=False, max_steps=3)
