@@ -1,8 +1,9 @@
 """RotNet, 4-block Network-in-Network, CIFAR-10 (JPEG re-encoding): goes on from `rotnet_nin@1`.
 
 Paper: 89.06 % non-linear on ConvB2 after 100 epochs (Gidaris et al., 2018, Table 1).
-Ours: not yet run.
-Cost: an hour on two busy CPU cores.
+Ours: 80.34 % non-linear on ConvB2 after 4 epochs more, where `rotnet_nin@1` has 79.68 % and random
+weights 66.29 % (10 probe epochs, 3 seeds: the card of `rotnet_nin`).
+Cost: two hours on one CPU core, or one on two.
 Command: keras-pretext pretrain recipes/rotnet_nin_longer_cifar10_cpu.py --snapshots 1
 """
 
