@@ -166,6 +166,8 @@ def results(cards):
             if row.note:
                 notes[f"{row.table}, {row.method}: {row.note}"] = None
             notes.update(dict.fromkeys(f"{row.table}: {one}" for one in row.notes))
+        if measure == CLASSES and not split["paper"]:
+            continue  # of each class only where a paper tells too
         out.append({"protocol": protocol, "data": test, "metric": measure, "taps": [*taps],
                     "rows": group["rows"], **split, "note": note, "notes": [*notes]})
     return out
