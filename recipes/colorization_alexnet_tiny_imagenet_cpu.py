@@ -7,7 +7,7 @@ non-linear conv3 54.50 % (random weights 54.52 %): not published (docs/scoreboar
 is RotNet's (convolutions in groups and dilated ones are slow on a CPU) without its fully connected
 layers, on lightness; pictures of 64 pixels are seen at 112 instead of 180, and colours are asked at
 14x14 places.
-Cost: about 5 minutes on two CPU cores.
+Cost: 12 minutes on one CPU core that shared its host.
 Command: keras-pretext pretrain recipes/colorization_alexnet_tiny_imagenet_cpu.py
 """
 

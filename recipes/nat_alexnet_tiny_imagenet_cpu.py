@@ -4,7 +4,7 @@ Paper: 65.3 % mAP on VOC 2007 classification at full size (Bojanowski and Joulin
 Ours: linear conv2 and conv4 on CIFAR-10 at 64 pixels 39.98 and 35.45 % (random weights 38.50 and
 31.74 %), non-linear conv3 59.77 % (57.11 %; 5 probe epochs, 3 seeds: the card of `nat_alexnet`).
 Convolutions only, points of 256 coordinates instead of 2048.
-Cost: 16 minutes on one CPU core that shared its host.
+Cost: 15 minutes on one CPU core that shared its host.
 Command: keras-pretext pretrain recipes/nat_alexnet_tiny_imagenet_cpu.py
 """
 

@@ -3,7 +3,7 @@
 Paper: 89.06 % non-linear on ConvB2 after 100 epochs (Gidaris et al., 2018, Table 1).
 Ours: 80.34 % non-linear on ConvB2 after 4 epochs more, where `rotnet_nin@1` has 79.68 % and random
 weights 66.29 % (10 probe epochs, 3 seeds: the card of `rotnet_nin`).
-Cost: two hours on one CPU core, or one on two.
+Cost: 116 minutes on one CPU core that shared its host.
 Command: keras-pretext pretrain recipes/rotnet_nin_longer_cifar10_cpu.py --snapshots 1
 """
 

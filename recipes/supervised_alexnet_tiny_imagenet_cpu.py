@@ -2,8 +2,8 @@
 
 Paper: linear probes 19.3 / 36.3 / 44.2 / 48.3 / 50.5 % on ImageNet (quoted by Gidaris et al., 2018,
 Table 5).
-Ours: not yet run to its end (top-1 of 202 classes 11.5 % in training after 3.5 of 10 epochs).
-Cost: about 10 minutes on two CPU cores.
+Ours: not yet run to its end.
+Cost: not yet measured.
 Command: keras-pretext pretrain recipes/supervised_alexnet_tiny_imagenet_cpu.py
 """
 

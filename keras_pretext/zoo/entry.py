@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import shutil
-import tempfile
 
 import numpy as np
 
@@ -291,27 +290,23 @@ def add_metrics(name, metrics):
     """
     from keras_pretext.zoo import card as cards
 
+    cards.check({"metrics": metrics})
     folder = store.find(name)
     store.check_sums(folder)
     card = store.read_json(folder / "card.json")
     known = card.get("metrics") or []
-    new = [m for m in _metrics(metrics, card["name"]) if m not in known]
+    new = [m for m in _without_places(_told(metrics, card["name"])) if m not in known]
     if not new:
         return 0
     card["metrics"] = [*known, *new]
-    former = folder.with_name(f".former{folder.name}")
-    with tempfile.TemporaryDirectory(prefix=".draft", dir=folder.parent) as draft:
-        draft = pathlib.Path(draft) / folder.name
-        shutil.copytree(folder, draft)
+    with store.Draft(folder, replace=True) as draft:
+        shutil.copytree(folder, draft, dirs_exist_ok=True)
         store.write_json(draft / "card.json", card)
         (draft / "README.md").write_text(cards.render(card))
         sums = store.read_json(draft / "sha256.json")
         sums.update({file: store.sha256(draft / file) for file in ("card.json", "README.md")})
         store.write_json(draft / "sha256.json", sums)
         store.check_sums(draft)
-        os.rename(folder, former)
-        os.rename(draft, folder)
-    shutil.rmtree(former)
     return len(new)
 
 
@@ -360,18 +355,17 @@ def _fields(name, run, task, given):
     fields = {**_provenance(run, task), **given}
     cards.check(fields)
     if fields.get("metrics"):
-        fields["metrics"] = _metrics(fields["metrics"], name)
+        fields["metrics"] = _told(fields["metrics"], name)
     return _without_places(fields)
 
 
-def _metrics(metrics, name):
-    """Metrics as the card `name` holds them. Raises ValueError for what cannot be read later."""
+def _told(metrics, name):
+    """Metrics as the card `name` holds them: each says whose weights it is of."""
     from keras_pretext.zoo import card as cards
 
-    cards.check({"metrics": metrics})
-    return _without_places([{**metric, "settings": {
+    return [{**metric, "settings": {
         **(metric.get("settings") or {}), "weights_from": cards.weights_of(metric, name)}}
-                            for metric in metrics])
+            for metric in metrics]
 
 
 def _without_places(value):

@@ -171,10 +171,13 @@ def info(name):
 
 
 class Draft:
-    """A folder written beside its target and renamed to it when all went well, else removed."""
+    """A folder written beside its target and renamed to it when all went well, else removed.
 
-    def __init__(self, target):
-        self.target = pathlib.Path(target)
+    With `replace` the target is there already; it makes way at the very end.
+    """
+
+    def __init__(self, target, replace=False):
+        self.target, self.replace = pathlib.Path(target), replace
 
     def __enter__(self):
         self.new_parent = not self.target.parent.exists()
@@ -186,8 +189,21 @@ class Draft:
         try:
             if error is None:
                 os.chmod(self.path, 0o755)
-                os.rename(self.path, self.target)
+                if self.replace:
+                    self._exchange()
+                else:
+                    os.rename(self.path, self.target)
         finally:
             shutil.rmtree(self.path, ignore_errors=True)
             if error is not None and self.new_parent and not any(self.target.parent.iterdir()):
                 self.target.parent.rmdir()
+
+    def _exchange(self):
+        former = tempfile.mkdtemp(prefix=".former", dir=self.target.parent)
+        os.rename(self.target, former)
+        try:
+            os.rename(self.path, self.target)
+        except OSError:
+            os.rename(former, self.target)
+            raise
+        shutil.rmtree(former)

@@ -253,6 +253,24 @@ def test_what_is_measured_later_goes_on_the_card(entry, tmp_path, capsys):
         zoo.add_metrics("tiny_rotnet", rows)
 
 
+def test_metrics_that_cannot_be_added_leave_the_entry_as_it_was(entry, monkeypatch):
+    rename, calls = os.rename, []
+
+    def fails_the_second_time(source, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError("no space left")
+        rename(source, target)
+
+    before = (entry / "card.json").read_bytes()
+    monkeypatch.setattr(os, "rename", fails_the_second_time)
+    with pytest.raises(OSError, match="no space"):
+        zoo.add_metrics("tiny_rotnet", [{"protocol": "p", "taps": {}}])
+    assert len(calls) == 3 and (entry / "card.json").read_bytes() == before
+    monkeypatch.undo()
+    assert store.check_sums(entry) > 5
+
+
 def test_publish_takes_a_pretext_model_only(model, tmp_path):
     with pytest.raises(store.ZooError, match="is a PretextModel.*Received: NetworkInNetwork"):
         zoo.publish(model.backbone, "x", root=tmp_path / "zoo")
