@@ -19,7 +19,7 @@ recipe = Recipe(
                           "fc_units": []}),
     data="tiny_imagenet_part",
     test_split="validation",
-    epochs=8,
+    epochs=2,
     batch_size=32,
     learning_rate=0.02,
     schedule={"kind": "one_cycle"},

@@ -12,10 +12,11 @@ import keras
 import numpy as np
 
 from keras_pretext.backbones.base import backbone_of
+from keras_pretext.data import draws
 from keras_pretext.data import pipeline as pipelines
 from keras_pretext.data.source import digest
 from keras_pretext.evaluation.pooling import POOLINGS, pooled
-from keras_pretext.image.framing import CentreCrop
+from keras_pretext.image.framing import CentreCrop, PadCrop
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks.classification import ClassificationLayer
 from keras_pretext.training.precision import precision
@@ -87,8 +88,13 @@ def features(model, source, taps=None, image_size=None, pooling=None, flip=False
 
 
 def feature_views(model, source, flips=(False, True), taps=None, image_size=None, pooling=None,
-                  batch_size=250, cache=True, dtype=None, tiles=1):
-    """A list with one result of `features` for each of `flips`, all from one pass over the data."""
+                  batch_size=250, cache=True, dtype=None, tiles=1, crops=0):
+    """A list with one result of `features` for each view, all from one pass over the data.
+
+    The views are those of `flips` and after them `crops` random ones, each with another shift of
+    every picture by up to an eighth of its side (black comes in: 4 of 32 pixels, RotNet's
+    augmentation on CIFAR) and every other picture mirrored; the same ones each time.
+    """
     if pooling is not None and pooling not in POOLINGS:
         raise ValueError(unknown_name("pooling", pooling, POOLINGS))
     backbone = backbone_of(model)
@@ -102,14 +108,14 @@ def feature_views(model, source, flips=(False, True), taps=None, image_size=None
     base = (VERSION, weights_digest(backbone), source.fingerprint(), source.split, str(image_size),
             str(pooling), *([] if tiles == 1 else [f"{tiles} tiles"]))
     root = cache_root() / "features" if cache else pathlib.Path(tempfile.mkdtemp())
-    paths = {(tap, bool(flip)): root / f"{digest(*base, tap, str(bool(flip)))[:32]}.npy"
-             for tap in taps for flip in flips}
+    views = [bool(flip) for flip in flips] + [f"crop {k}" for k in range(crops)]
+    paths = {(tap, view): root / f"{digest(*base, tap, str(view))[:32]}.npy"
+             for tap in taps for view in views}
     try:
         missing = {key: path for key, path in paths.items() if not path.exists()}
         if missing:
             _compute(backbone, source, missing, image_size, pooling, batch_size, tiles)
-        return [{tap: np.load(paths[tap, bool(flip)], mmap_mode="r") for tap in taps}
-                for flip in flips]
+        return [{tap: np.load(paths[tap, view], mmap_mode="r") for tap in taps} for view in views]
     finally:
         if not cache:
             shutil.rmtree(root, ignore_errors=True)  # the maps stay open
@@ -192,7 +198,7 @@ def _written(wanted, count):
 
 
 def _compute(backbone, source, paths, image_size, pooling, batch_size, tiles):
-    """One pass that writes the `.npy` of every `(tap, flip)` in `paths`."""
+    """One pass that writes the `.npy` of every `(tap, view)` in `paths`."""
     for weight in backbone.weights:  # an activation may well hide them
         if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
             raise ValueError(f"a backbone's weights are finite numbers. Received: {backbone.name} "
@@ -200,27 +206,42 @@ def _compute(backbone, source, paths, image_size, pooling, batch_size, tiles):
     taps = list(dict.fromkeys(tap for tap, _ in paths))
     images = keras.Input((image_size, image_size, 3), name="images", dtype="uint8")
     run, shapes = compiled(images, _tiled(backbone.extractor(taps), images, tiles), pooling)
-    wanted = {(tap, flip): (path, np.float16, shapes[tap]) for (tap, flip), path in paths.items()}
+    wanted = {(tap, view): (path, np.float16, shapes[tap]) for (tap, view), path in paths.items()}
 
-    def write(found, flip):
+    def write(found, view):
         for tap, values in found.items():
-            if (tap, flip) not in paths:
+            if (tap, view) not in paths:
                 continue
             if (values.view(np.uint16) & 0x7FFF).max() >= 0x7C00:  # infinity and what is no number
                 raise ValueError(f"the features of tap {tap!r} are not finite in float32. "
                                  f"Received: {backbone.name}")
-            files[tap, flip].write(values)
+            files[tap, view].write(values)
 
-    writing = None
+    views = list(dict.fromkeys(view for _, view in paths))
+    writing, start = None, 0
     with _written(wanted, source.num_examples) as files, ThreadPoolExecutor(1) as aside:
         for batch in batches(source, image_size, batch_size):
-            for flip in sorted({flip for _, flip in paths}):
-                found = run(np.ascontiguousarray(batch[:, :, ::-1]) if flip else batch)
+            for view in views:
+                found = run(seen(batch, view, start))
                 if writing:
                     writing.result()
-                writing = aside.submit(write, found, flip)  # while the next are computed
+                writing = aside.submit(write, found, view)  # while the next are computed
+            start += len(batch)
         if writing:
             writing.result()
+
+
+def seen(batch, view, start):
+    """uint8 pictures, the data's from place `start` on, as a view of `feature_views` has them.
+
+    `view` is False, True (mirrored) or "crop K", the K-th of the random ones.
+    """
+    if isinstance(view, str):
+        layer = ClassificationLayer(True, PadCrop(batch.shape[1], batch.shape[1] // 8))
+        places = np.arange(start, start + len(batch))
+        numbers = draws.draws(0, int(view.removeprefix("crop ")), places, layer.num_draws)
+        return keras.ops.convert_to_numpy(layer(batch, numbers)[0])
+    return np.ascontiguousarray(batch[:, :, ::-1]) if view else batch
 
 
 def _tiled(extractor, images, tiles):

@@ -164,7 +164,8 @@ def epoch_order(available, count, seed, epoch, num_draws):
 def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), epochs=10,
               batch_size=128, learning_rate=0.1, drops=(0.4, 0.8, 0.9), factor=0.2, decay=5e-4,
               nesterov=True, pooling=None, image_size=None, flip=True, indices=None,
-              epoch_size=None, dtype="mixed_bfloat16", feature_dtype=None, cache=True, tiles=1):
+              epoch_size=None, dtype="mixed_bfloat16", feature_dtype=None, cache=True, tiles=1,
+              crops=0):
     """Trains `head(maps_shape, classes, seed, name) -> keras.Model` on every tap and seed.
 
     All heads are trained side by side in one pass over the features. They share the order of the
@@ -176,6 +177,10 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
         decay: of the weights, coupled.
         flip: also train on the mirrored pictures' features; each epoch takes one view of an
             example at random.
+        crops: where not 0, instead train on so many views of the pictures, shifted and mirrored at
+            random as in RotNet's code (`feature_views`), each epoch on the next one: as many as
+            `epochs` are the augmentation of training on pictures. Each costs a pass over the data
+            and a file of its features.
         indices: the training examples to use; all by default.
         epoch_size: examples an epoch draws (cycling `indices`); their number by default.
         dtype: the heads' dtype policy; normalisation over maps, logits and loss are float32.
@@ -185,13 +190,17 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
         ProbeResult.
     """
     seeds = _check_counts(seeds, epochs, batch_size)
+    if crops < 0 or (crops and not flip):
+        raise ValueError("crops is at least 0, and random views are mirrored ones too: with them "
+                         f"`flip` is True. Received: crops={crops}, flip={flip}")
     backbone = backbone_of(model)
     taps = check_taps(backbone, taps)
     train_labels, test_labels, classes = checked_labels(train, test, indices)
     used = np.arange(train.num_examples) if indices is None else np.asarray(indices)
     options = {"taps": taps, "image_size": image_size or size_for(model, train),
                "pooling": pooling, "cache": cache, "dtype": feature_dtype, "tiles": tiles}
-    views = feature_views(model, train, (False, True) if flip else (False,), **options)
+    flips = () if crops else (False, True) if flip else (False,)
+    views = feature_views(model, train, flips, crops=crops, **options)
     held_out = features(model, test, **options)
     count = epoch_size or len(used)
     batch_size = min(batch_size, count)
@@ -212,8 +221,8 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
             part = slice(step * batch_size, (step + 1) * batch_size)
             rows = np.argsort(used[order[part]], kind="stable")
             chosen = used[order[part]][rows]
-            batch = {t: views[0][t][chosen] for t in taps}
-            if flip:
+            batch = {t: views[epoch % crops if crops else 0][t][chosen] for t in taps}
+            if flip and not crops:
                 mirrored = np.flatnonzero(numbers[part][rows, 0] < 0.5)
                 for t in taps:
                     batch[t][mirrored] = views[1][t][chosen[mirrored]]
@@ -229,7 +238,7 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
         "batch_size": batch_size, "learning_rate": learning_rate, "drops": list(drops),
         "factor": factor, "decay": decay, "nesterov": nesterov, "flip": flip, "pooling": pooling,
         "image_size": options["image_size"], "feature_dtype": feature_dtype,
-        **({} if tiles == 1 else {"tiles": tiles})},
+        **({"crops": crops} if crops else {}), **({} if tiles == 1 else {"tiles": tiles})},
         None if indices is None else dict.fromkeys(seeds, used),
         details=_of_each_class(right, taps, seeds, np.bincount(test_labels, minlength=classes),
                                train.class_names))

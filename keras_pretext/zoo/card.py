@@ -101,6 +101,13 @@ def weights_of(metric, name):
     return "this entry" if weights == name or os.sep in weights else weights
 
 
+def epochs_of(metric):
+    """How long a metric's heads were trained, as tables tell it: epochs, or "E, K crops"."""
+    settings = metric.get("settings") or {}
+    epochs, crops = settings.get("epochs"), settings.get("crops")
+    return f"{epochs}, {crops} crops" if crops else epochs
+
+
 def render(card):
     """A card (a dict) as Markdown."""
     task, backbone = card["task"], card["backbone"]
@@ -168,7 +175,8 @@ def probe_table(metrics, paper):
                 cells.append("" if v is None else f"{100 * v['last_mean']:.2f} ± "
                              f"{100 * v['last_std']:.2f} ({100 * v['best_mean']:.2f})")
             rows.append(f"| {protocol} | {settings.get('weights_from', 'this entry')} | "
-                        f"{settings.get('epochs', '')} | " + " | ".join(cells) + " |")
+                        f"{'' if epochs_of(m) is None else epochs_of(m)} | "
+                        + " | ".join(cells) + " |")
         if protocol in paper:
             cells = [str(paper[protocol]["taps"].get(tap, "")) for tap in taps]
             rows.append(f"| {protocol} | {paper[protocol]['source']} | | " + " | ".join(cells)

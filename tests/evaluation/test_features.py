@@ -39,6 +39,29 @@ def test_flip_is_the_feature_of_the_mirrored_picture(backbone, train):
     assert not np.array_equal(out, evaluation.features(backbone, train, "high")["high"])
 
 
+def test_random_views_are_shifted_and_mirrored_pictures(backbone, train):
+    """8 pixels: shifts of one pixel at most, black comes in."""
+    images, _ = train.arrays()
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    size, counts = images.shape[1], {}
+    whole = module.seen(images, "crop 0", 0)
+    for image, view in zip(padded, whole, strict=True):
+        found = [(y, x, mirrored) for y in range(3) for x in range(3) for mirrored in (False, True)
+                 if np.array_equal(view, image[y:y + size, x:x + size][:, ::-1 if mirrored else 1])]
+        assert len(found) == 1
+        counts[found[0]] = counts.get(found[0], 0) + 1
+    assert len(counts) == 18 and max(counts.values()) < 20  # of 120 pictures, 6.7 each
+    parts = [module.seen(images[k:k + 50], "crop 0", k) for k in (0, 50, 100)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert not np.array_equal(module.seen(images, "crop 1", 0), whole)
+    plain, crop = module.feature_views(backbone, train, (False,), "high", batch_size=50, crops=1)
+    np.testing.assert_allclose(crop["high"], expected(backbone, whole, "high"), atol=2e-3)
+    assert not np.array_equal(plain["high"], crop["high"])
+    both = module.feature_views(backbone, train, (), "high", crops=2)
+    np.testing.assert_array_equal(both[0]["high"], crop["high"])
+    assert not np.array_equal(both[1]["high"], crop["high"])
+
+
 def test_average_and_adaptive_pooling(backbone, train):
     images, _ = train.arrays()
     maps = keras.ops.convert_to_numpy(backbone(images, training=False)["high"])

@@ -141,6 +141,31 @@ def test_mirrored_views_are_trained_on(backbone, rng):
         "low") < 0.9
 
 
+def test_each_epoch_trains_on_the_next_random_view(backbone, train, test, monkeypatch):
+    taken, true = [], probe.feature_views
+
+    class Noted(dict):
+        def __getitem__(self, tap):
+            taken.append(self.place)
+            return super().__getitem__(tap)
+
+    def noted(*args, **options):
+        views = [Noted(view) for view in true(*args, **options)]
+        for place, view in enumerate(views):
+            view.place = place
+        return views
+
+    monkeypatch.setattr(probe, "feature_views", noted)
+    options = {"seeds": (0,), "batch_size": 120, "epochs": 3}
+    result = evaluation.linear(backbone, train, test, "high", crops=2, **options)
+    assert taken[-3:] == [0, 1, 0] and set(taken) == {0, 1}
+    assert result.settings["crops"] == 2
+    assert "crops" not in evaluation.linear(backbone, train, test, "high", **options).settings
+    for wrong in ({"crops": -1}, {"crops": 1, "flip": False}):
+        with pytest.raises(ValueError, match=f"Received: crops={wrong['crops']}"):
+            evaluation.linear(backbone, train, test, "high", **wrong)
+
+
 def test_last_and_best_epoch_and_the_spread_over_seeds(backbone, train, test, monkeypatch):
     epochs = iter([{"high_seed0": 0.5, "high_seed1": 0.6}, {"high_seed0": 0.9, "high_seed1": 0.4},
                    {"high_seed0": 0.7, "high_seed1": 0.3}])

@@ -72,6 +72,15 @@ def test_a_table_holds_one_metric(card):
     assert len(groups[0]["rows"]) == 2 and len(groups[2]["rows"]) == 1
 
 
+def test_heads_trained_on_random_crops_are_told_from_others(card):
+    cropped = copy.deepcopy(card["metrics"][0])
+    cropped["settings"]["crops"] = 5
+    card["metrics"].append(cropped)
+    rows = facts.results([card])[0]["rows"]
+    assert [(r["weights"], r["epochs"]) for r in rows] == [
+        ("this entry", 10), ("random", 10), ("this entry", "10, 5 crops")]
+
+
 def test_runs_that_differ_in_their_seed_have_a_mean_and_a_spread(card):
     cards = []
     for seed, score in ((0, 0.7), (3, 0.8), (5, 0.84)):

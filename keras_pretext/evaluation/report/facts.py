@@ -7,7 +7,7 @@ import statistics
 
 from keras_pretext.evaluation import reference
 from keras_pretext.evaluation.probe import CLASSES
-from keras_pretext.zoo.card import check, weights_of
+from keras_pretext.zoo.card import check, epochs_of, weights_of
 
 # Data sets that stand in for those of the papers, and how they differ.
 STAND_INS = {"cifar10_jpeg": ("cifar10", "CIFAR-10 whose pictures were re-encoded as JPEG: near "
@@ -109,7 +109,8 @@ def results(cards):
 
         - `protocol`, `data` (the test split), `metric`, `taps` (columns: taps, or classes where
           the metric is their accuracy, at each network's best tap, without a spread);
-        - `rows`: `model`, `weights` ("this entry", "random" ...), `seeds`, `epochs`,
+        - `rows`: `model`, `weights` ("this entry", "random" ...), `seeds`, `epochs` (a text where
+          the heads were trained on random crops),
           `labels_a_class` and `values`: tap to `mean`, `std`, `best` (in %) and `scores`; where
           several runs differ in nothing but their seed, also a row of their mean and spread;
         - `paper`: the papers' rows of the same protocol and data: `table`, `source`, `method`,
@@ -130,7 +131,7 @@ def results(cards):
             weights = weights_of(metric, card["name"])
             row = {"model": title(card), "weights": weights,
                    "seeds": len(next(iter(metric["taps"].values()), {}).get("last", ())),
-                   "epochs": settings.get("epochs"),
+                   "epochs": epochs_of(metric),
                    "labels_a_class": settings.get("labels_a_class"),
                    "values": {tap: {"mean": 100 * v["last_mean"], "std": 100 * v["last_std"],
                                     "best": 100 * v["best_mean"],

@@ -157,9 +157,10 @@ def _over_training(cards):
 def _outcomes(card):
     """What a card's weights reach with their best tap, and random ones there: one a protocol."""
     for group in results([card]):
-        random = next((row for row in group["rows"] if row["weights"] == "random"), None)
         for row in group["rows"]:
             if row["weights"] == "this entry":
+                random = next((r for r in group["rows"] if r["weights"] == "random"
+                               and r["epochs"] == row["epochs"]), None)
                 tap, value = max(row["values"].items(), key=lambda item: item[1]["mean"])
                 yield {"heading": heading(group), "epochs": row["epochs"], "tap": tap,
                        "trained": value, "random": random["values"].get(tap) if random else None}
