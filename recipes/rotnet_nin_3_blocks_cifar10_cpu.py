@@ -1,6 +1,6 @@
 """RotNet, 3-block Network-in-Network, CIFAR-10 (JPEG re-encoding), for two CPU cores.
 
-Paper: 88.26 % non-linear on ConvB2, 62.09 % on ConvB3 after 100 epochs (Gidaris et al., 2018, Table 1).
+Paper: 88.26 % non-linear on ConvB2, 62.09 % on ConvB3 (Gidaris et al., 2018, Table 1).
 Ours: not yet run to its end.
 Cost: not yet measured.
 Command: keras-pretext pretrain recipes/rotnet_nin_3_blocks_cifar10_cpu.py

@@ -272,15 +272,16 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
     return shelf / str(version)
 
 
-def add_metrics(name, metrics):
+def add_metrics(name, metrics=(), over_training=()):
     """Puts results that were measured later on the card of an entry; its weights stay as they are.
 
     The entry is written anew beside, its sums compared, and then takes the other's place.
 
     Args:
         name: as for `load`, of an entry.
-        metrics: a list of `evaluation.ProbeResult.to_dict()`; those that the card has already are
-            passed over.
+        metrics: a list of `evaluation.ProbeResult.to_dict()`.
+        over_training: the rows of `evaluation.over_training`, of the run that made the entry.
+            Of both, those that the card has already are passed over.
 
     Returns:
         how many were added.
@@ -290,15 +291,20 @@ def add_metrics(name, metrics):
     """
     from keras_pretext.zoo import card as cards
 
-    cards.check({"metrics": metrics})
+    cards.check({"metrics": metrics, "over_training": over_training})
     folder = store.find(name)
     store.check_sums(folder)
     card = store.read_json(folder / "card.json")
-    known = card.get("metrics") or []
-    new = [m for m in _without_places(_told(metrics, card["name"])) if m not in known]
-    if not new:
+    count = 0
+    for field, found in (("metrics", _without_places(_told(metrics, card["name"]))),
+                         ("over_training", over_training)):
+        known = card.get(field) or []
+        new = [row for row in found if row not in known]
+        if new:
+            card[field] = [*known, *new]
+        count += len(new)
+    if not count:
         return 0
-    card["metrics"] = [*known, *new]
     with store.Draft(folder, replace=True) as draft:
         shutil.copytree(folder, draft, dirs_exist_ok=True)
         store.write_json(draft / "card.json", card)
@@ -307,7 +313,7 @@ def add_metrics(name, metrics):
         sums.update({file: store.sha256(draft / file) for file in ("card.json", "README.md")})
         store.write_json(draft / "sha256.json", sums)
         store.check_sums(draft)
-    return len(new)
+    return count
 
 
 def set_aside(run, name, root="zoo", metrics=(), limits=None):

@@ -242,6 +242,18 @@ def test_what_is_measured_later_goes_on_the_card(entry, tmp_path, capsys):
     assert sorted(p.name for p in entry.parent.iterdir()) == ["1"]
     assert zoo.verify("tiny_rotnet")["files"] > 5
 
+    curve = [{"epoch": k, "pretext": {"accuracy": 0.5}, "object": 0.6, "object_std": 0.01,
+              "protocol": "p", "tap": "block1"} for k in (1, 2)]
+    (tmp_path / "curve.json").write_text(json.dumps(curve))
+    for added in (2, 0):
+        assert main(["zoo", "add-metrics", "tiny_rotnet", "--over-training",
+                     str(tmp_path / "curve.json")]) == 0
+        assert capsys.readouterr().out == f"tiny_rotnet: {added} added\n"
+    assert zoo.info("tiny_rotnet")["over_training"] == curve
+    assert len(zoo.info("tiny_rotnet")["metrics"]) == 2
+    with pytest.raises(ValueError, match="a row over training has"):
+        zoo.add_metrics("tiny_rotnet", over_training=[{"epoch": 1}])
+
     for arguments, message in ((["tiny_rotnet"], "takes one entry"),
                                (["other", "--metrics", str(tmp_path / "m.json")], "unknown zoo")):
         assert main(["zoo", "add-metrics", *arguments]) == 2
