@@ -1,9 +1,9 @@
 """The autoencoder with AlexNet at 64 pixels, part of Tiny-ImageNet, two CPU cores.
 
 Paper: none at this size; see `autoencoder_alexnet_imagenet.py`.
-Ours: 19.0 dB on held-out pictures; linear conv3, 202 classes: 2.92 against 2.10 % for random
-weights.
-Cost: 15 minutes on two busy CPU cores.
+Ours: 19.1 dB on held-out pictures. On CIFAR-10 at 64 pixels, 5 probe epochs, 3 seeds: linear conv3
+39.82 % (random weights 36.04 %), non-linear conv3 61.88 % (59.42 %): `autoencoder_alexnet`.
+Cost: 10 minutes on one CPU core.
 Command: keras-pretext pretrain recipes/autoencoder_alexnet_tiny_imagenet_cpu.py
 """
 
