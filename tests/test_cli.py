@@ -126,6 +126,26 @@ def test_probe_takes_any_protocol_and_its_options(recipe, tmp_path, capsys, npz,
                                   "--taps", "block1")
 
 
+def test_figure_5b_can_be_asked_for(npz, monkeypatch):
+    """The supervised network of the figure is random weights, trained at the head's own pace."""
+    import functools
+
+    from keras_pretext import evaluation
+
+    seen = {}
+
+    @functools.wraps(evaluation.semi_supervised)  # with its signature
+    def semi_supervised(model, train, test, **options):
+        seen.update(options)
+        return {}
+
+    monkeypatch.setattr("keras_pretext.cli.evaluation.read_model", lambda name: None)
+    monkeypatch.setitem(evaluation.PROTOCOLS, "gidaris2018-semi-supervised", semi_supervised)
+    assert cli.main(["probe", "x", "--data", str(npz), "--protocol", "semi_supervised", "--taps",
+                     "block2", "--finetune", "--set", "slower=1"]) == 0
+    assert seen == {"tap": "block2", "frozen": False, "slower": 1}
+
+
 def test_mistakes_get_one_line(recipe, tmp_path, capsys, picture):
     assert "rotation" in failing(capsys, "preview", picture, "--task", "rotatoin")
     assert "tiny.py" in failing(capsys, "pretrain", recipe.with_name("tinny.py"))

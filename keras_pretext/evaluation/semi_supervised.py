@@ -29,7 +29,7 @@ def first_of_each_class(labels, count, seed=None):
 
 
 def semi_supervised(model, train, test, tap, counts=(20, 100, 400, 1000, 5000), seeds=(0, 1, 2),
-                    random=False, epochs=10, epoch_size=None, **options):
+                    random=False, epochs=10, epoch_size=None, frozen=True, **options):
     """A conv probe of one tap for each number of labels a class.
 
     Args:
@@ -37,7 +37,8 @@ def semi_supervised(model, train, test, tap, counts=(20, 100, 400, 1000, 5000), 
         random: the released code takes the first n of each class, for every seed; True draws
             another subset for each seed.
         epoch_size: examples an epoch, cycling the subset; the whole set's number by default.
-        options: of `conv`; `frozen=False` trains the extractor too.
+        frozen, options: of `conv`; `frozen=False` trains the extractor too: on random weights, with
+            `slower=1`, that is the supervised network of Figure 5b.
 
     Returns:
         dict from count to ProbeResult, whose `indices` are the chosen examples by seed (their
@@ -50,7 +51,7 @@ def semi_supervised(model, train, test, tap, counts=(20, 100, 400, 1000, 5000), 
     results = {}
     for count in counts:
         parts = [conv(model, train, test, tap, group, epochs, indices=subsets[count, group],
-                      epoch_size=epoch_size or train.num_examples, **options)
+                      epoch_size=epoch_size or train.num_examples, frozen=frozen, **options)
                  for group in groups]
         name = next(iter(parts[0].taps))
         scores = {key: [score for part in parts for score in part.taps[name][key]]
