@@ -1,8 +1,9 @@
 """RotNet, 3-block Network-in-Network, CIFAR-10 (JPEG re-encoding), for two CPU cores.
 
 Paper: 88.26 % non-linear on ConvB2, 62.09 % on ConvB3 (Gidaris et al., 2018, Table 1).
-Ours: not yet run to its end.
-Cost: not yet measured.
+Ours: 77.75 % non-linear on ConvB2, 73.46 % on ConvB3 after 2 epochs; 66.29 and 63.47 % for random
+weights (10 probe epochs, 3 seeds: the card of `rotnet_nin_3_blocks`).
+Cost: 60 minutes on one CPU core.
 Command: keras-pretext pretrain recipes/rotnet_nin_3_blocks_cifar10_cpu.py
 """
 
