@@ -1,8 +1,9 @@
 """RotNet, 5-block Network-in-Network, CIFAR-10 (JPEG re-encoding), for two CPU cores.
 
 Paper: 89.76 % non-linear on ConvB2 after 100 epochs (Gidaris et al., 2018, Table 1).
-Ours: not yet run to its end.
-Cost: not yet measured.
+Ours: 77.11 % non-linear on ConvB2, 63.60 % on ConvB5 after 2 epochs; 66.29 % for random weights of
+ConvB2 (10 probe epochs, 3 seeds: the card of `rotnet_nin_5_blocks`).
+Cost: 62 minutes on one CPU core.
 Command: keras-pretext pretrain recipes/rotnet_nin_5_blocks_cifar10_cpu.py
 """
 

@@ -29,9 +29,10 @@ def test_the_rotation_pages_tables_are_the_cards():
         assert row(page, f"linear probe, {title}") == means(
             "rotnet_alexnet", "gidaris2018-linear", weights,
             [f"conv{k}" for k in range(1, 6)])
-    assert row(page, "non-linear probe, 3 blocks") == means(
-        "rotnet_nin_3_blocks", "gidaris2018-nonlinear", "this entry",
-        ("block1", "block2", "block3"))
+    for blocks in (3, 5):
+        assert row(page, f"non-linear probe, {blocks} blocks") == means(
+            f"rotnet_nin_{blocks}_blocks", "gidaris2018-nonlinear", "this entry",
+            [f"block{k + 1}" for k in range(blocks)])
     for name in ("rotnet_nin", "rotnet_alexnet"):
         assert f"{100 * zoo.info(name)['pretext']['test_accuracy']:.1f} %" in page
 
