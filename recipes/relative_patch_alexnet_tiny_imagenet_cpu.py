@@ -21,7 +21,7 @@ recipe = Recipe(
                           "fc_units": [1024]}),
     data="tiny_imagenet_part",
     test_split="validation",
-    epochs=2,
+    epochs=8,
     batch_size=32,
     learning_rate=0.02,
     schedule={"kind": "one_cycle"},

@@ -33,6 +33,10 @@ def test_the_rotation_pages_tables_are_the_cards():
         assert row(page, f"non-linear probe, {blocks} blocks") == means(
             f"rotnet_nin_{blocks}_blocks", "gidaris2018-nonlinear", "this entry",
             [f"block{k + 1}" for k in range(blocks)])
+    few = [round(100 * m["taps"]["block2"]["last_mean"], 2)
+           for m in zoo.info("rotnet_nin")["metrics"]
+           if m["protocol"] == "gidaris2018-semi-supervised"]
+    assert row(page, "a convolutional classifier on block2, 5 epochs of 10,000 pictures") == few
     for name in ("rotnet_nin", "rotnet_alexnet"):
         assert f"{100 * zoo.info(name)['pretext']['test_accuracy']:.1f} %" in page
 

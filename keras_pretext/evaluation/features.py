@@ -91,9 +91,8 @@ def feature_views(model, source, flips=(False, True), taps=None, image_size=None
                   batch_size=250, cache=True, dtype=None, tiles=1, crops=0):
     """A list with one result of `features` for each view, all from one pass over the data.
 
-    The views are those of `flips` and after them `crops` random ones, each with another shift of
-    every picture by up to an eighth of its side (black comes in: 4 of 32 pixels, RotNet's
-    augmentation on CIFAR) and every other picture mirrored; the same ones each time.
+    The views are those of `flips` and after them `crops` random ones (`augmentation`), the same
+    ones each time.
     """
     if pooling is not None and pooling not in POOLINGS:
         raise ValueError(unknown_name("pooling", pooling, POOLINGS))
@@ -231,13 +230,21 @@ def _compute(backbone, source, paths, image_size, pooling, batch_size, tiles):
             writing.result()
 
 
+def augmentation(size, flip=True):
+    """What RotNet's classifiers are trained on at 32 pixels: shifts by up to 4, mirrored at random.
+
+    At other sizes an eighth of the side; black comes in.
+    """
+    return ClassificationLayer(flip, PadCrop(size, size // 8))
+
+
 def seen(batch, view, start):
     """uint8 pictures, the data's from place `start` on, as a view of `feature_views` has them.
 
     `view` is False, True (mirrored) or "crop K", the K-th of the random ones.
     """
     if isinstance(view, str):
-        layer = ClassificationLayer(True, PadCrop(batch.shape[1], batch.shape[1] // 8))
+        layer = augmentation(batch.shape[1])
         places = np.arange(start, start + len(batch))
         numbers = draws.draws(0, int(view.removeprefix("crop ")), places, layer.num_draws)
         return keras.ops.convert_to_numpy(layer(batch, numbers)[0])

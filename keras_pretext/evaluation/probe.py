@@ -9,6 +9,7 @@ from keras_pretext.backbones.base import backbone_of
 from keras_pretext.data import draws
 from keras_pretext.data.source import digest
 from keras_pretext.evaluation.features import (
+    augmentation,
     check_taps,
     feature_views,
     features,
@@ -17,8 +18,6 @@ from keras_pretext.evaluation.features import (
     weights_digest,
 )
 from keras_pretext.evaluation.pooling import pooled
-from keras_pretext.image.framing import PadCrop
-from keras_pretext.tasks.classification import ClassificationLayer
 from keras_pretext.training.optimizers import CoupledSGD
 from keras_pretext.training.precision import precision
 
@@ -301,7 +300,7 @@ def finetune(protocol, head, model, train, test, taps, seeds=(0, 1, 2), epochs=1
     used = np.arange(train.num_examples) if indices is None else np.asarray(indices)
     size = image_size or size_for(model, train)
     images, held_out = (pictures(source, size, cache) for source in (train, test))
-    augment = ClassificationLayer(flip, PadCrop(size, size // 8))
+    augment = augmentation(size, flip)
     count = epoch_size or len(used)
     batch_size = min(batch_size, count)
     steps = count // batch_size

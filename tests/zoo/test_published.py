@@ -79,7 +79,7 @@ def test_every_tap_beats_random_weights_by_more_than_twice_the_spread(name):
                 continue
             assert beats(ours, random, tap), tap
             pairs += 1
-    assert pairs >= 2
+    assert pairs >= {"rotnet_nin_3_blocks": 2, "rotnet_nin_5_blocks": 3}.get(name, 4)
 
 
 def test_rotnet_nin_is_worth_what_was_asked_of_it():
