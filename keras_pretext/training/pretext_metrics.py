@@ -19,7 +19,7 @@ def evaluate(model, source, batch_size=64, images=None):
     Returns:
         dict of floats: `loss`, each metric of the task, and `images`, their number.
     """
-    layer = model.task.layer(augment=False)
+    layer = _test_layer(model)
     count = min(images or source.num_examples, source.num_examples)
     batch_size = min(batch_size, count)
     kept = [(v, keras.ops.convert_to_numpy(v)) for v in model.metrics_variables]
@@ -64,6 +64,18 @@ def forward(model):
     return model._evaluated
 
 
+def _test_layer(model):
+    """The task's layer without augmentation: as long as it stays the same, the same object, of
+    which JAX then has compiled code.
+    """
+    layer = model.task.layer(augment=False)
+    kept = getattr(model, "_test_layer", None)
+    if kept is not None and kept.get_config() == layer.get_config():
+        return kept
+    object.__setattr__(model, "_test_layer", layer)
+    return layer
+
+
 def batches(source, layer, batch_size, count):
     """Yields `(inputs, pseudolabels)` of the first `count` examples, in order, draws of seed 0."""
     if keras.backend.backend() == "tensorflow":
@@ -76,10 +88,22 @@ def batches(source, layer, batch_size, count):
         from keras_pretext.data.draws import draws
 
         images, labels = seen_by(source, layer).arrays()
+        puzzle = compiled(layer)
         for start in range(0, count, batch_size):
             index = np.arange(start, min(start + batch_size, count))
-            inputs, pseudolabels = layer(
+            inputs, pseudolabels = puzzle(
                 keras.ops.convert_to_tensor(images[index]),
                 keras.ops.convert_to_tensor(draws(0, 0, index, layer.num_draws)))
             yield inputs, (labels[index] if layer.uses_labels else
                            index if layer.uses_index else pseudolabels)
+
+
+def compiled(layer):
+    """A task's layer as one operation of the device, where the backend is JAX: else as it is."""
+    if keras.backend.backend() != "jax":
+        return layer
+    if not hasattr(layer, "_compiled"):
+        import jax
+
+        object.__setattr__(layer, "_compiled", jax.jit(lambda *arguments: layer(*arguments)))
+    return layer._compiled

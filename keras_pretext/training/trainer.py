@@ -549,7 +549,7 @@ class Trainer:
             "steps": self.total_steps, "replicas": self.replicas, "versions": versions,
             "backend": keras.backend.backend(), "xla": self.model.xla,
             "parameters": self.model.count_params(), "resumed_at": self.step,
-            "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
+            "hardware": {"machine": platform.machine(), "cores": os.cpu_count(), **accelerators()},
             "command": " ".join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]])})
 
     def _finish(self, row):
@@ -575,6 +575,20 @@ class Trainer:
         checkpoint.write_json(folder / "metrics.json", {
             **row, **measured, "images_seen": self.step * self.recipe.batch_size,
             "wall_seconds": self.seconds, "health": self.health.line()})
+
+
+def accelerators():
+    """`{"accelerators": their names}` of the GPUs or TPUs of this host, empty where it has none."""
+    if on_tensorflow():
+        import tensorflow as tf
+
+        found = [tf.config.experimental.get_device_details(device).get("device_name", device.name)
+                 for device in tf.config.list_physical_devices("GPU")]
+    else:
+        import jax
+
+        found = [d.device_kind for d in jax.local_devices() if d.platform != "cpu"]
+    return {"accelerators": ", ".join(found)} if found else {}
 
 
 def initial_weights(recipe):

@@ -1,0 +1,28 @@
+"""Colorization by an AlexNet of lightness, part of Tiny-ImageNet, for one GPU.
+
+Paper: linear probes 12.5 / 24.5 / 30.4 / 31.5 / 30.3 % on ImageNet (Gidaris et al., 2018, Table 5).
+Ours: not yet run; see `colorization_alexnet_tiny_imagenet_cpu.py`.
+Cost: made for a GPU.
+Command: keras-pretext pretrain recipes/colorization_alexnet_tiny_imagenet.py
+"""
+
+from keras_pretext.training import Recipe
+
+recipe = Recipe(
+    name="colorization_alexnet",
+    task=("colorization", {"image_size": 112, "stride": 8, "tap": "conv5",
+                           "prior": "tiny_imagenet_part",
+                           "framing": {"kind": "random_resized_crop", "size": 112,
+                                       "scale": [0.4, 1.0]}}),
+    backbone=("alexnet", {"flavour": "rotnet", "fc_units": [], "image_size": 112, "color": "L"}),
+    data="tiny_imagenet_part",
+    test_split="validation",
+    epochs=30,
+    batch_size=64,
+    learning_rate=0.001,
+    schedule={"kind": "one_cycle"},
+    optimizer="adam",
+    weight_decay=0.0,
+    precision="mixed_bfloat16",
+    deterministic=False,
+)

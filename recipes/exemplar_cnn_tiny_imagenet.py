@@ -1,0 +1,26 @@
+"""Exemplar-CNN, 8,000 seeds of part of Tiny-ImageNet, for one GPU.
+
+Paper: 67.1 % on STL-10 (Dosovitskiy et al., TPAMI 2016, Table 1).
+Ours: not yet run; see `exemplar_cnn_tiny_imagenet_cpu.py`.
+Cost: made for a GPU.
+Command: keras-pretext pretrain recipes/exemplar_cnn_tiny_imagenet.py
+The middle size: --set backbone.network=64c5-128c5-256c5-512f
+"""
+
+from keras_pretext.training import Recipe
+
+recipe = Recipe(
+    name="exemplar_cnn",
+    task=("exemplar", {"num_classes": 8000, "visits": 150, "start": [800, 1]}),
+    backbone=("exemplar_cnn", {"network": "64c5-64c5-128f"}),
+    data="tiny_imagenet_part",
+    test_split="validation",
+    epochs=6,
+    batch_size=256,
+    learning_rate=0.1,
+    schedule={"kind": "one_cycle"},
+    weight_decay=5e-4,
+    precision="mixed_bfloat16",
+    deterministic=False,
+    test_images=256,
+)

@@ -1,0 +1,24 @@
+"""RotNet, 5-block Network-in-Network on CIFAR-10 (JPEG re-encoding), for one GPU.
+
+Paper: 89.76 % non-linear on ConvB2 (Gidaris et al., 2018, Table 1).
+Ours: not yet run; see `rotnet_nin_5_blocks_cifar10_cpu.py`.
+Cost: made for a GPU.
+Command: keras-pretext pretrain recipes/rotnet_nin_5_blocks_cifar10.py
+"""
+
+from keras_pretext.training import Recipe
+
+recipe = Recipe(
+    name="rotnet_nin_5_blocks",
+    task=("rotation", {"image_size": 32}),
+    backbone=("network_in_network", {"blocks": 5}),
+    data="cifar10_jpeg",
+    epochs=25,
+    batch_size=128,
+    learning_rate=0.1,
+    schedule={"kind": "one_cycle"},
+    nesterov=True,
+    weight_decay=5e-4,
+    precision="mixed_bfloat16",
+    deterministic=False,
+)

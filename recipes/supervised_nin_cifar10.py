@@ -1,0 +1,24 @@
+"""Supervised 3-block Network-in-Network on CIFAR-10, for one GPU: the reference of `rotnet_nin`.
+
+Paper: 92.80 % after 200 epochs (Gidaris et al., 2018, Table 3).
+Ours: not yet run; see `supervised_nin_cifar10_cpu.py`.
+Cost: made for a GPU.
+Command: keras-pretext pretrain recipes/supervised_nin_cifar10.py
+"""
+
+from keras_pretext.training import Recipe
+
+recipe = Recipe(
+    name="supervised_nin",
+    task=("classification", {"num_classes": 10, "image_size": 32}),
+    backbone=("network_in_network", {"blocks": 3}),
+    data="cifar10_jpeg",
+    epochs=40,
+    batch_size=128,
+    learning_rate=0.1,
+    schedule={"kind": "one_cycle"},
+    nesterov=True,
+    weight_decay=5e-4,
+    precision="mixed_bfloat16",
+    deterministic=False,
+)
