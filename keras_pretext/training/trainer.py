@@ -539,6 +539,8 @@ class Trainer:
         versions = {"python": platform.python_version(), "keras": keras.__version__,
                     "keras_pretext": keras_pretext.__version__, "numpy": np.__version__,
                     keras.backend.backend(): sys.modules[keras.backend.backend()].__version__}
+        command = pathlib.Path(sys.argv[0]).name
+        command = "keras-pretext" if command == "__main__.py" else command  # python -m ...cli
         checkpoint.write_json(self.out / "manifest.json", {
             "recipe": self.recipe.to_dict(), "recipe_fingerprint": self.recipe.fingerprint(),
             "data": {"name": self.data.name, "split": self.data.split,
@@ -550,7 +552,7 @@ class Trainer:
             "backend": keras.backend.backend(), "xla": self.model.xla,
             "parameters": self.model.count_params(), "resumed_at": self.step,
             "hardware": {"machine": platform.machine(), "cores": os.cpu_count(), **accelerators()},
-            "command": " ".join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]])})
+            "command": " ".join([command, *sys.argv[1:]])})
 
     def _finish(self, row):
         folder = self.out / "final"

@@ -162,11 +162,13 @@ def _shown(value):
 def probe_table(metrics, paper):
     """Markdown rows: a line for each (protocol, weights), a column for each tap.
 
+    Where not all are of the same pictures at the same size, another column says which.
     `paper` maps a protocol to `{"source": ..., "taps": {tap: accuracy in %}}`.
     """
     taps = [*dict.fromkeys(tap for m in metrics for tap in m["taps"])]
-    rows = ["| protocol | weights | epochs | " + " | ".join(taps) + " |",
-            "|---" * (3 + len(taps)) + "|"]
+    several = len({pictures_of(m) for m in metrics}) > 1
+    rows = ["| protocol | " + "pictures | " * several + "weights | epochs | " + " | ".join(taps)
+            + " |", "|---" * (3 + several + len(taps)) + "|"]
     for protocol in dict.fromkeys(m["protocol"] for m in metrics):
         for m in (m for m in metrics if m["protocol"] == protocol):
             settings, cells = m.get("settings") or {}, []
@@ -174,11 +176,19 @@ def probe_table(metrics, paper):
                 v = m["taps"].get(tap)
                 cells.append("" if v is None else f"{100 * v['last_mean']:.2f} ± "
                              f"{100 * v['last_std']:.2f} ({100 * v['best_mean']:.2f})")
-            rows.append(f"| {protocol} | {settings.get('weights_from', 'this entry')} | "
+            rows.append(f"| {protocol} | " + f"{pictures_of(m)} | " * several
+                        + f"{settings.get('weights_from', 'this entry')} | "
                         f"{'' if epochs_of(m) is None else epochs_of(m)} | "
                         + " | ".join(cells) + " |")
         if protocol in paper:
             cells = [str(paper[protocol]["taps"].get(tap, "")) for tap in taps]
-            rows.append(f"| {protocol} | {paper[protocol]['source']} | | " + " | ".join(cells)
-                        + " |")
+            rows.append(f"| {protocol} | " + " | " * several + f"{paper[protocol]['source']} | | "
+                        + " | ".join(cells) + " |")
     return rows
+
+
+def pictures_of(metric):
+    """What a probe was trained on, as the table has it: `cifar10_jpeg, 64 px`."""
+    settings = metric.get("settings") or {}
+    name = str(settings.get("train", "")).rpartition("/")[0]
+    return f"{name}, {settings['image_size']} px" if "image_size" in settings else name

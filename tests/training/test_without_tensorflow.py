@@ -20,7 +20,10 @@ class Hidden(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Hidden())
 import numpy as np
-from keras_pretext.training import Recipe, train, load_run
+from keras_pretext import data
+from keras_pretext.training import Recipe, evaluate, train, load_run
+from keras_pretext.training.pretext_metrics import compiled
+from keras_pretext.training.trainer import accelerators
 npz, out, steps = sys.argv[1:4]
 recipe = Recipe(name="arrays", task="rotation", backbone=("network_in_network", {"blocks": 2}),
                 data="npz:" + npz, test_split=None, epochs=2, batch_size=16, learning_rate=0.02,
@@ -30,7 +33,12 @@ if not int(steps):
     model = load_run(out)
     images = np.load(npz)["images"][:4]
     x = np.stack([np.rot90(images, k, (1, 2)) for k in range(4)], 1)
+    found = [(evaluate(model, data.open("npz:" + npz), 16, 40), model._test_layer) for _ in "ab"]
+    assert found[0] == found[1]  # with the same layer, which was compiled for 16 and for 8
+    assert compiled(model._test_layer)._cache_size() == 2
+    assert accelerators() == {}  # the CPU is none
     np.savez(out + "/answer.npz", x=x, y=np.asarray(model(x)), loss=row["loss"],
+             evaluated=[found[0][0][k] for k in ("loss", "accuracy")],
              w=np.concatenate([np.asarray(w).ravel() for w in model.weights]))
 assert "tensorflow" not in sys.modules
 """
@@ -52,9 +60,13 @@ def test_a_recipe_trains_on_jax_and_its_weights_load_on_tensorflow(tmp_path, npz
     np.testing.assert_array_equal(whole["w"], parts["w"])  # resume is exact here too
     assert whole["loss"] < 1.386
 
-    from keras_pretext.training import load_run
+    from keras_pretext import data
+    from keras_pretext.training import evaluate, load_run
 
-    ours = np.asarray(load_run(tmp_path / "whole")(whole["x"]))
+    model = load_run(tmp_path / "whole")
+    ours = np.asarray(model(whole["x"]))
+    here = evaluate(model, data.open(f"npz:{npz}"), 16, 40)
+    np.testing.assert_allclose([here["loss"], here["accuracy"]], whole["evaluated"], rtol=1e-3)
     np.testing.assert_allclose(ours, whole["y"], atol=2e-4, rtol=1e-3)
 
 

@@ -44,8 +44,9 @@ def compared(name):
             if (ours["settings"]["weights_from"], random["settings"]["weights_from"]) != (
                     "this entry", "random") or ours["protocol"] != random["protocol"]:
                 continue
-            if cards.epochs_of(ours) != cards.epochs_of(random):
-                continue  # another schedule, or random crops
+            if (cards.epochs_of(ours), cards.pictures_of(ours)) != (
+                    cards.epochs_of(random), cards.pictures_of(random)):
+                continue  # another schedule, random crops, or other pictures
             same = ("batch_size", "learning_rate", "train", "test", "seeds")
             assert all(ours["settings"][k] == random["settings"][k] for k in same)
             assert len(ours["settings"]["seeds"]) >= 3
