@@ -1,8 +1,10 @@
 """Exemplar-CNN, 8,000 seeds of part of Tiny-ImageNet, for one GPU.
 
 Paper: 67.1 % on STL-10 (Dosovitskiy et al., TPAMI 2016, Table 1).
-Ours: not yet run; see `exemplar_cnn_tiny_imagenet_cpu.py`.
-Cost: made for a GPU.
+Ours: tells 94.6 % of other patches of the 8,000 seeds (chance 0.0125 %). On CIFAR-10, 5 probe
+epochs, 3 seeds: linear conv2 54.64 % (random weights 40.95 %), non-linear pool2 74.23 % (65.84 %):
+`exemplar_cnn_64c5-64c5-128f`. Begins with 800 classes; 7.2 million patches in all.
+Cost: 409 seconds beside other trainings on one H100 with JAX.
 Command: keras-pretext pretrain recipes/exemplar_cnn_tiny_imagenet.py
 The middle size: --set backbone.network=64c5-128c5-256c5-512f
 """

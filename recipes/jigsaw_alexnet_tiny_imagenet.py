@@ -1,8 +1,11 @@
 """Jigsaw puzzles with tiles of 32 pixels, part of Tiny-ImageNet, for one GPU.
 
 Paper: 53.2 % mAP on VOC 2007 detection at full size (Noroozi and Favaro, 2016).
-Ours: not yet run; see `jigsaw_alexnet_tiny_imagenet_cpu.py`.
-Cost: made for a GPU.
+Ours: 78.4 % of the 100 permutations (chance 1 %). On CIFAR-10 at 32 pixels, 5 probe epochs, 3
+seeds: linear conv2 52.08 % (random weights 39.60 %), non-linear conv3 68.95 % (59.51 %):
+`jigsaw_alexnet`. Tiles of 32 in cells of 38 (the paper's 64 in 75, halved) of pictures enlarged to
+128 pixels; fully connected layers of 256 and 512 units.
+Cost: 262 seconds beside other trainings on one H100 with JAX.
 Command: keras-pretext pretrain recipes/jigsaw_alexnet_tiny_imagenet.py
 """
 

@@ -178,13 +178,20 @@ def probe_table(metrics, paper):
                              f"{100 * v['last_std']:.2f} ({100 * v['best_mean']:.2f})")
             rows.append(f"| {protocol} | " + f"{pictures_of(m)} | " * several
                         + f"{settings.get('weights_from', 'this entry')} | "
-                        f"{'' if epochs_of(m) is None else epochs_of(m)} | "
+                        f"{_trained(m)} | "
                         + " | ".join(cells) + " |")
         if protocol in paper:
             cells = [str(paper[protocol]["taps"].get(tap, "")) for tap in taps]
             rows.append(f"| {protocol} | " + " | " * several + f"{paper[protocol]['source']} | | "
                         + " | ".join(cells) + " |")
     return rows
+
+
+def _trained(metric):
+    """The table's cell of a probe's epochs and, where these are few, labels."""
+    few, epochs = (metric.get("settings") or {}).get("labels_a_class"), epochs_of(metric)
+    parts = [epochs, few and f"{few} labels a class"]
+    return ", ".join(str(part) for part in parts if part is not None)
 
 
 def pictures_of(metric):

@@ -31,15 +31,15 @@ def test_table_puts_random_supervised_and_the_paper_beside_it():
         "| gidaris2018-nonlinear | Gidaris et al. (2018), Table 1 | | 89.06 |"]
 
 
-def test_table_tells_pictures_from_others_where_there_are_others():
+def test_table_tells_pictures_from_others_and_few_labels_from_many():
     both = [metric("tiny", 0.8), metric("tiny", 0.1)]
     both[0]["settings"].update(train="cifar10/train", image_size=64)
-    both[1]["settings"].update(train="stl10/train")
+    both[1]["settings"].update(train="stl10/train", labels_a_class=20)
     assert probe_table(both, PAPER) == [
         "| protocol | pictures | weights | epochs | block2 |",
         "|---|---|---|---|---|",
         "| gidaris2018-nonlinear | cifar10, 64 px | tiny | 100 | 80.00 ± 0.12 (81.00) |",
-        "| gidaris2018-nonlinear | stl10 | tiny | 100 | 10.00 ± 0.12 (11.00) |",
+        "| gidaris2018-nonlinear | stl10 | tiny | 100, 20 labels a class | 10.00 ± 0.12 (11.00) |",
         "| gidaris2018-nonlinear |  | Gidaris et al. (2018), Table 1 | | 89.06 |"]
 
 
