@@ -11,28 +11,40 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 def row(page, title):
     """The numbers of a table's row."""
     line, = re.findall(rf"^\| {re.escape(title)} \|(.*)\|$", page, re.M)
-    return [float(cell) for cell in line.split("|")]
+    return [float(cell) for cell in line.split("|") if cell.strip()]
 
 
-def means(name, protocol, weights, taps):
+def means(name, protocol, weights, taps, epochs):
     metric, = [m for m in zoo.info(name)["metrics"] if m["protocol"] == protocol
-               and m["settings"]["weights_from"] == weights]
+               and m["settings"]["weights_from"] == weights and m["settings"]["epochs"] == epochs]
     return [round(100 * metric["taps"][tap]["last_mean"], 2) for tap in taps]
 
 
-def test_the_rotation_pages_tables_are_the_cards():
+def test_the_task_pages_tables_are_the_cards():
     page = (ROOT / "docs" / "tasks" / "rotation.md").read_text()
     for title, weights in (("RotNet", "this entry"), ("random weights", "random")):
         assert row(page, f"non-linear probe, {title}") == means(
             "rotnet_nin", "gidaris2018-nonlinear", weights,
-            ("block1", "block2", "block3", "block4"))
+            ("block1", "block2", "block3", "block4"), 10)
         assert row(page, f"linear probe, {title}") == means(
             "rotnet_alexnet", "gidaris2018-linear", weights,
-            [f"conv{k}" for k in range(1, 6)])
+            [f"conv{k}" for k in range(1, 6)], 15)
     for blocks in (3, 5):
         assert row(page, f"non-linear probe, {blocks} blocks") == means(
             f"rotnet_nin_{blocks}_blocks", "gidaris2018-nonlinear", "this entry",
-            [f"block{k + 1}" for k in range(blocks)])
+            [f"block{k + 1}" for k in range(blocks)], 10)
+    longer, = means("rotnet_nin", "gidaris2018-nonlinear", "this entry", ["block2"], 30)
+    assert f"{longer:.2f} % with a probe of 30 epochs" in page
+    for name, title, taps in (
+            ("jigsaw_alexnet", "jigsaw", [f"conv{k}" for k in range(1, 6)]),
+            ("colorization_alexnet", "colorization", [f"conv{k}" for k in range(1, 6)]),
+            ("exemplar_cnn_64c5-64c5-128f", "exemplar", ["conv2", "pool2", "fc"])):
+        other = (ROOT / "docs" / "tasks" / f"{title}.md").read_text()
+        for kind, weights in ((title, "this entry"), ("random weights", "random")):
+            assert row(other, f"linear, {kind}") == means(
+                name, "gidaris2018-linear", weights, taps, 5)
+            assert row(other, f"non-linear, {kind}") == means(
+                name, "gidaris2018-nonlinear", weights, taps[-3:], 5)
     few = [round(100 * m["taps"]["block2"]["last_mean"], 2)
            for m in zoo.info("rotnet_nin")["metrics"]
            if m["protocol"] == "gidaris2018-semi-supervised"]

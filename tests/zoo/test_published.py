@@ -84,9 +84,10 @@ def test_every_tap_beats_random_weights_by_more_than_twice_the_spread(name):
 
 
 def test_rotnet_nin_is_worth_what_was_asked_of_it():
-    """At least 76 % non-linear on ConvB2, and the paper's order: block 2 is the best."""
-    metric = next(m for m in zoo.info("rotnet_nin")["metrics"]
-                  if m["protocol"] == "gidaris2018-nonlinear"
-                  and m["settings"]["weights_from"] == "this entry")
-    means = {tap: value["last_mean"] for tap, value in metric["taps"].items()}
-    assert means["block2"] >= 0.76 and max(means, key=means.get) == "block2"
+    """At least 82 % non-linear on ConvB2, and the paper's order: block 2 is the best."""
+    every = [m["taps"] for m in zoo.info("rotnet_nin")["metrics"]
+             if m["protocol"] == "gidaris2018-nonlinear"
+             and m["settings"]["weights_from"] == "this entry"]
+    means = {tap: value["last_mean"] for tap, value in max(every, key=len).items()}
+    assert max(means, key=means.get) == "block2"
+    assert max(taps["block2"]["last_mean"] for taps in every) >= 0.82
