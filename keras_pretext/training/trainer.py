@@ -32,7 +32,7 @@ from keras_pretext.training import (
 )
 from keras_pretext.training.health import Health, NotFinite
 from keras_pretext.training.precision import precision
-from keras_pretext.training.pretext_metrics import evaluate
+from keras_pretext.training.pretext_metrics import compiled, evaluate
 from keras_pretext.training.recipe import load_recipe
 from keras_pretext.training.runs import load_run
 
@@ -327,12 +327,12 @@ class Trainer:
         import jax
 
         images, labels = seen_by(self.source, self.layer).arrays()
-        model, layer, puzzle = self.model, self.layer, jax.jit(self.layer)
-        place, compiled, own = (lambda arrays: arrays), {}, range(self.replicas)
+        model, layer, puzzle = self.model, self.layer, compiled(self.layer)
+        place, outputs, own = (lambda arrays: arrays), {}, range(self.replicas)
         if self.strategy is not None:  # the compiler cuts the step as its batch is cut
             mesh, names = self.strategy.device_mesh.backend_mesh, jax.sharding.PartitionSpec
             cut = jax.sharding.NamedSharding(mesh, names(self.strategy.batch_dim_name))
-            compiled["out_shardings"] = jax.sharding.NamedSharding(mesh, names())
+            outputs["out_shardings"] = jax.sharding.NamedSharding(mesh, names())
             own = [k for k, device in enumerate(mesh.devices.flat)
                    if device.process_index == self.cluster.index]
 
@@ -340,7 +340,7 @@ class Trainer:
                 return jax.tree.map(
                     lambda part: jax.make_array_from_process_local_data(cut, part), arrays)
 
-        @functools.partial(jax.jit, **compiled)
+        @functools.partial(jax.jit, **outputs)
         def run(state, given, images, draws, stop):
             inputs, pseudolabels = layer(images, draws)
             ready = not (layer.uses_labels or layer.uses_index)
