@@ -8,12 +8,13 @@ from keras_pretext.serving import decoding, folding
 
 
 def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
-           max_pixels=decoding.MAX_PIXELS):
+           max_pixels=decoding.MAX_PIXELS, weights=None):
     """Writes the SavedModel of a PretextModel's backbone, in the model's own precision.
 
     Of a model built under `mixed_bfloat16` the batch norms are folded into the convolutions and the
     weights are constants of the graph, in bfloat16: no variables are beside it. In float32 the
-    weights are variables, and the answers are the model's to rounding.
+    weights are variables, and the answers are the model's to rounding; with `weights` they lie in
+    that file, among the assets, and nowhere else.
 
     Signatures:
         serving_default: `bytes`, strings `(batch,)`: encoded JPEG, PNG, GIF or BMP of any sizes
@@ -42,12 +43,14 @@ def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
             `(vector - mean) @ matrix` before it gets its norm. None: the vector itself.
         name: that the contract says; the backbone's by default.
         max_pixels: an encoded picture that claims more in its header is not valid.
+        weights: an `.npz` of `zoo.weights.save` with the weights of `model`; of float32 models.
 
     Returns:
         what `metadata` says, a dict.
 
     Raises:
-        ValueError: for an unknown tap, or a whitening of another width.
+        ValueError: for an unknown tap, a whitening of another width, or `weights` of a model in
+            bfloat16.
     """
     import tensorflow as tf
 
@@ -58,15 +61,24 @@ def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
     whitening = _checked(whitening, backbone.taps[tap])
     contract = _contract(model, size, tap, whitening, name, max_pixels)
     small = contract["computed_in"] == "bfloat16"
-    network = (folding.constant(folding.folded(backbone)) if small
-               else functools.partial(backbone, training=False))
+    if weights is not None and small:
+        raise ValueError("weights are given for a model that computes in float32. "
+                         "Received: one in bfloat16")
+    unpacked = None if weights is None else _unpacked(model, weights)
+    if small:
+        network = folding.constant(folding.folded(backbone))
+    elif unpacked:
+        network = _of_tensors(backbone, unpacked)
+    else:
+        network = functools.partial(backbone, training=False)
     strings = tf.TensorSpec((None,), tf.string, "bytes")
     arrays = tf.TensorSpec((None, None, None, 3), tf.uint8, "images")
 
     class Served(tf.Module):
         def __init__(self):
             super().__init__()
-            self.weights = [] if small else [w.value for w in backbone.weights]
+            self.unpacked = unpacked
+            self.weights = [] if small or unpacked else [w.value for w in backbone.weights]
 
         @tf.function(input_signature=[arrays])  # the network once, for all signatures
         def maps(self, images):
@@ -120,6 +132,32 @@ def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
         "features": served.features, "embedding": served.embedding,
         "embedding_float32": served.embedding_float32, "metadata": served.metadata})
     return contract
+
+
+def _unpacked(model, path):
+    """The backbone's weights, to be filled from an `.npz` of the whole model's."""
+    from keras_pretext.serving.stored import Unpacked
+    from keras_pretext.zoo.weights import names
+
+    named = {id(w): name for w, name in zip(model.weights, names(model), strict=True)}
+    return Unpacked(path, [named[id(w)] for w in model.backbone.weights])
+
+
+def _of_tensors(backbone, unpacked):
+    """A function from images to a backbone's taps, whose weights are what was unpacked."""
+    import tensorflow as tf
+
+    def network(images):
+        values = dict(zip(map(id, backbone.weights), unpacked.tensors(), strict=True))
+
+        def of(group):  # the state of a dropout is no weight
+            return [values[id(v)] if id(v) in values else tf.constant(v.numpy()) for v in group]
+
+        return backbone.stateless_call(of(backbone.trainable_variables),
+                                       of(backbone.non_trainable_variables), images,
+                                       training=False)[0]
+
+    return network
 
 
 def whitening(vectors, dim):

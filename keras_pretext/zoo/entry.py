@@ -67,9 +67,10 @@ def pretext_model(name):
     if finished.is_file():
         return weights.read_keras(finished)
     folder = store.find(name)
-    store.check_sums(folder, ("config.json", "weights.npz"))
+    file = store.weights_of(folder)
+    store.check_sums(folder, ("config.json", file))
     model = weights.build(store.read_json(folder / "config.json"))
-    weights.load(folder / "weights.npz", model)
+    weights.load(folder / file, model)
     return model
 
 
@@ -169,9 +170,16 @@ def verify(name):
     with precision("float32"):
         answers = {"model": golden_answer(pretext_model(folder), images)}
     if (folder / "saved_model").is_dir() and _has_tensorflow():
+        import tensorflow as tf
+
         from keras_pretext.serving.signatures import ask
 
-        answers.update(ask(folder / "saved_model", images))
+        try:
+            answers.update(ask(folder / "saved_model", images))
+        except (OSError, tf.errors.OpError) as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise ZooError(f"the SavedModel cannot be loaded, it belongs to other weights or is "
+                           f"damaged ({reason}). Received: {folder}") from None
     worst = 0.0
     for by, answer in answers.items():
         expected = golden if by == "model" else {k: v for k, v in golden.items() if k != "logits"}
@@ -240,9 +248,9 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
         exact = weights.build(config)
         exact.set_weights(model.get_weights())
         for dtype in ("float16", "float32"):
-            weights.save(draft / "weights.npz", exact, dtype)
+            weights.save(draft / store.WEIGHTS, exact, dtype)
             stored = weights.build(config)  # what is measured is what is saved
-            weights.load(draft / "weights.npz", stored)
+            weights.load(draft / store.WEIGHTS, stored)
             answer = golden_answer(stored, images)
             change = difference(golden_answer(exact, images), answer)
             if change <= _ROUNDING:
@@ -265,7 +273,8 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
         if saved_model:
             from keras_pretext.serving.signatures import export
 
-            export(stored, draft / "saved_model", size)
+            export(stored, draft / "saved_model", size, weights=draft / store.WEIGHTS)
+            (draft / store.WEIGHTS).unlink()  # one of its assets now
         store.write_json(draft / "sha256.json", {
             file: store.sha256(draft / file) for file in store.files_of(draft)})
         verify(draft)

@@ -4,11 +4,14 @@ An entry is a folder `<root>/<name>/<version>/`:
 
     card.json, README.md    what it is and what was measured
     config.json             task and backbone, by registered name and config: data, never code
-    weights.npz             every array of the model, head included; never a pickle
     golden.npz              pictures and the answer to them
     tables.npz              what the task learnt of the data beside the weights, if anything
-    saved_model/            for serving
+    saved_model/            for serving; among its assets is
+        assets/weights.npz  every array of the model, head included; never a pickle
     sha256.json             the sum of each file above
+
+An entry without a SavedModel, or one of former versions of this package, has its `weights.npz`
+beside `card.json`.
 
 Beside the entries `<root>/tried/<name>.json` tells of a run that was not worth one.
 """
@@ -23,7 +26,8 @@ import tempfile
 
 from keras_pretext.registry import unknown_name
 
-REQUIRED = ("card.json", "config.json", "weights.npz", "golden.npz", "sha256.json")
+REQUIRED = ("card.json", "config.json", "golden.npz", "sha256.json")
+WEIGHTS = "weights.npz"
 TABLES = "tables.npz"
 TRIED = "tried"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
@@ -78,7 +82,10 @@ def find(name):
     text = str(name)
     path = pathlib.Path(text)
     if os.sep in text or text in (".", ".."):
-        folder = path.parent if path.is_file() else path
+        folder = path
+        if path.is_file():
+            folder = next((f for f in path.resolve().parents if (f / "card.json").is_file()),
+                          path.parent)
         if (folder / "card.json").is_file():
             return folder.resolve()
         if folder.is_dir() and versions(folder):
@@ -109,6 +116,11 @@ def find(name):
                                 list()))
 
 
+def weights_of(folder):
+    """The file with an entry's weights, relative to its folder."""
+    return WEIGHTS if (folder / WEIGHTS).is_file() else f"saved_model/assets/{WEIGHTS}"
+
+
 def sha256(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -137,7 +149,7 @@ def check_sums(folder, names=None):
     Raises:
         ZooError: where a file is missing, differs, lies outside the entry or may hold code.
     """
-    for required in REQUIRED:
+    for required in (*REQUIRED, weights_of(folder)):
         if not (folder / required).is_file():
             raise ZooError(f"this entry is incomplete: {required} is missing. Received: {folder}")
     present = files_of(folder)

@@ -14,18 +14,23 @@ from keras_pretext.zoo.store import ZooError
 def save(path, model, dtype="float16"):
     """Writes a model's weights to an `.npz`, floats as `dtype` where they fit in it.
 
-    The names are `0000/<path>`, numbered in the order of `model.weights`.
+    The names are those of `names`.
     """
     stored = {}
-    for k, weight in enumerate(model.weights):
+    for name, weight in zip(names(model), model.weights, strict=True):
         value = keras.ops.convert_to_numpy(weight)
         if value.dtype == np.float32:
             with np.errstate(over="ignore"):
                 small = value.astype(dtype)
             value = small if np.isfinite(small).all() else value
-        stored[f"{k:04d}/{weight.path}"] = value
+        stored[name] = value
     with open(path, "wb") as file:
         np.savez_compressed(file, **stored)
+
+
+def names(model):
+    """`0000/<path>` of each weight, numbered in the order of `model.weights`."""
+    return [f"{k:04d}/{weight.path}" for k, weight in enumerate(model.weights)]
 
 
 def read_arrays(path):

@@ -33,6 +33,18 @@ def folder(model, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def unpacked(model, tmp_path_factory):
+    """The same with its weights in an `.npz` among its assets."""
+    from keras_pretext.serving import export
+    from keras_pretext.zoo import weights
+
+    place = tmp_path_factory.mktemp("unpacked")
+    weights.save(place / "weights.npz", model, "float32")
+    export(model, place / "saved_model", weights=place / "weights.npz")
+    return place / "saved_model"
+
+
+@pytest.fixture(scope="module")
 def signatures(folder):
     import tensorflow as tf
 
@@ -226,6 +238,26 @@ def test_it_holds_no_python_op_each_weight_once_and_no_folder_of_this_host(model
     assert not [p for p in folder.rglob("*") if p.is_file() and here in p.read_bytes()]
 
 
+def test_unpacked_weights_are_on_disk_once_as_the_zoo_has_them(model, folder, unpacked):
+    assert [p.name for p in (unpacked / "assets").iterdir()] == ["weights.npz"]
+    assert sum(p.stat().st_size for p in (unpacked / "variables").iterdir()) < 10_000
+    here = [str(place).encode() for place in (unpacked.parent, os.path.dirname(__file__))]
+    assert not [p for p in unpacked.rglob("*") if p.is_file() and any(
+        place in p.read_bytes() for place in here)]
+
+
+def test_weights_of_a_model_in_bfloat16_are_refused(tmp_path):
+    from keras_pretext import backbones, tasks
+    from keras_pretext.serving import export
+    from keras_pretext.training.precision import precision
+
+    with precision("mixed_bfloat16"):
+        model = tasks.get("rotation").attach(backbones.get("network_in_network", blocks=3))
+    with pytest.raises(ValueError, match="computes in float32. Received: one in bfloat16"):
+        export(model, tmp_path / "saved", weights=tmp_path / "weights.npz")
+    assert not (tmp_path / "saved").exists()
+
+
 TENSORFLOW_ONLY = """
 import sys
 
@@ -246,7 +278,9 @@ np.savez(sys.argv[3], **out)
 """
 
 
-def test_it_loads_where_there_is_only_tensorflow(model, folder, tmp_path, rng):
+@pytest.mark.parametrize("kind", ["folder", "unpacked"])
+def test_it_loads_where_there_is_only_tensorflow(model, kind, request, tmp_path, rng):
+    folder = request.getfixturevalue(kind)
     images = rng.integers(0, 256, (2, 32, 32, 3)).astype("uint8")
     np.savez(tmp_path / "in.npz", images=images)
     done = subprocess.run([sys.executable, "-c", TENSORFLOW_ONLY, str(folder),
@@ -261,8 +295,10 @@ def test_it_loads_where_there_is_only_tensorflow(model, folder, tmp_path, rng):
         close(found, {f"{by}/{k}": v.mean((1, 2)) for k, v in maps.items()})
 
 
-def test_it_runs_through_the_c_api(model, folder, tmp_path, rng):
+@pytest.mark.parametrize("kind", ["folder", "unpacked"])
+def test_it_runs_through_the_c_api(model, kind, request, tmp_path, rng):
     """The loader that TF Serving uses, by ctypes, in a process without TensorFlow's Python."""
+    folder = request.getfixturevalue(kind)
     from tensorflow.core.protobuf import saved_model_pb2
 
     graph = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())

@@ -100,6 +100,39 @@ def test_verify_finds_another_answer(entry, factor):
         zoo.verify("tiny_rotnet")
 
 
+def test_one_file_of_weights_serves_the_model_and_the_saved_model(entry):
+    assert store.weights_of(entry) == "saved_model/assets/weights.npz"
+    assert [p.name for p in entry.rglob("*.npz") if p.name != "golden.npz"] == ["weights.npz"]
+    assert (entry / "saved_model" / "variables" / "variables.data-00000-of-00001").stat(
+        ).st_size < 10_000
+
+
+def test_verify_finds_weights_written_anew_without_their_saved_model(entry):
+    """Their places in the file are other ones, and those of the graph lead astray."""
+    rewrite(entry, store.weights_of(entry), lambda arrays: None)
+    with pytest.raises(store.ZooError, match="SavedModel cannot be loaded, it belongs to other"):
+        zoo.verify("tiny_rotnet")
+
+
+def test_an_entry_of_former_versions_has_its_weights_beside_the_card(entry, model):
+    from keras_pretext.serving import export
+
+    old = entries.pretext_model("tiny_rotnet")
+    (entry / store.weights_of(entry)).rename(entry / "weights.npz")
+    shutil.rmtree(entry / "saved_model")
+    export(old, entry / "saved_model")  # with variables of its own
+    for name in store.files_of(entry):
+        resum(entry, name)
+    sums = json.loads((entry / "sha256.json").read_text())
+    del sums["saved_model/assets/weights.npz"]
+    (entry / "sha256.json").write_text(json.dumps(sums))
+    assert store.weights_of(entry) == "weights.npz"
+    assert zoo.verify("tiny_rotnet")["largest_difference"] < 1e-4
+    (entry / "weights.npz").unlink()
+    with pytest.raises(store.ZooError, match="weights.npz is missing"):
+        zoo.load("tiny_rotnet")
+
+
 def test_verify_finds_other_weights_in_the_saved_model(entry, make_model):
     """Weights and golden answers of another seed: only the SavedModel still tells the old one."""
     other = make_model(seed=1)
@@ -130,7 +163,7 @@ def test_publish_names_the_next_version_and_never_overwrites(entry, model):
 def test_a_loaded_entry_published_again_has_the_same_weights(entry, tmp_path):
     model = entries.pretext_model("tiny_rotnet")
     again = zoo.publish(model, "again", root=tmp_path, saved_model=False)
-    first, second = (weights.read_arrays(f / "weights.npz") for f in (entry, again))
+    first, second = (weights.read_arrays(f / store.weights_of(f)) for f in (entry, again))
     for (_, a), (_, b) in zip(sorted(first.items()), sorted(second.items()), strict=True):
         np.testing.assert_array_equal(a, b)
     assert zoo.info(again)["storage"] == {"dtype": "float16", "largest_change": 0.0}
@@ -231,13 +264,13 @@ def test_what_is_measured_later_goes_on_the_card(entry, tmp_path, capsys):
             for weights in ("/some/place/run", "random")]
     (tmp_path / "m.json").write_text(json.dumps(rows))
     command = ["zoo", "add-metrics", "tiny_rotnet", "--metrics", str(tmp_path / "m.json")]
-    weights = (entry / "weights.npz").read_bytes()
+    weights = (entry / store.weights_of(entry)).read_bytes()
     for added in (2, 0):
         assert main(command) == 0
         assert capsys.readouterr().out == f"tiny_rotnet: {added} added\n"
     card = zoo.info("tiny_rotnet")
     assert [m["settings"]["weights_from"] for m in card["metrics"]] == ["this entry", "random"]
-    assert card["licence"] == "CC0" and (entry / "weights.npz").read_bytes() == weights
+    assert card["licence"] == "CC0" and (entry / store.weights_of(entry)).read_bytes() == weights
     assert "| p | random |" in (entry / "README.md").read_text()
     assert sorted(p.name for p in entry.parent.iterdir()) == ["1"]
     assert zoo.verify("tiny_rotnet")["files"] > 5
@@ -326,17 +359,17 @@ def test_an_array_with_objects_is_refused_unread(entry, tmp_path):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "sprung"),)
 
-    np.savez(entry / "weights.npz", x=np.array([Trap()], dtype=object))
-    resum(entry, "weights.npz")
+    np.savez(entry / store.weights_of(entry), x=np.array([Trap()], dtype=object))
+    resum(entry, store.weights_of(entry))
     with pytest.raises(store.ZooError, match="cannot be read.*Received"):
         zoo.load("tiny_rotnet")
     assert not (tmp_path / "sprung").exists()
 
 
 def test_a_cut_npz_with_a_fresh_sum_is_one_clear_error(entry):
-    with open(entry / "weights.npz", "rb+") as file:
+    with open(entry / store.weights_of(entry), "rb+") as file:
         file.truncate(100_000)
-    resum(entry, "weights.npz")
+    resum(entry, store.weights_of(entry))
     with pytest.raises(store.ZooError, match="cannot be read, the file is cut short"):
         zoo.load("tiny_rotnet")
 
@@ -345,7 +378,7 @@ def test_weights_of_another_model_are_refused(entry):
     def drop(arrays):
         arrays.pop(sorted(arrays)[0])
 
-    rewrite(entry, "weights.npz", drop)
+    rewrite(entry, store.weights_of(entry), drop)
     with pytest.raises(store.ZooError, match="of another model.*Received: "):
         zoo.load("tiny_rotnet")
 

@@ -15,7 +15,8 @@ from keras_pretext.zoo import store
 
 def test_list_and_info_by_name_version_folder_and_file(entry):
     assert "tiny_rotnet" in zoo.list()
-    for name in ("tiny_rotnet", "tiny_rotnet@1", entry, entry / "weights.npz", entry.parent):
+    for name in ("tiny_rotnet", "tiny_rotnet@1", entry, entry / store.weights_of(entry),
+                 entry.parent):
         assert zoo.info(name)["name"] == "tiny_rotnet"
 
 
@@ -75,7 +76,7 @@ def test_sums_are_sha256_of_every_file(entry):
         assert hashlib.sha256((entry / name).read_bytes()).hexdigest() == expected
 
 
-@pytest.mark.parametrize("name", ["weights.npz", "config.json"])
+@pytest.mark.parametrize("name", ["saved_model/assets/weights.npz", "config.json"])
 def test_one_changed_bit_is_found_on_load(entry, name):
     content = bytearray((entry / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -85,7 +86,7 @@ def test_one_changed_bit_is_found_on_load(entry, name):
 
 
 def test_a_file_cut_short_is_found_on_load(entry):
-    with open(entry / "weights.npz", "rb+") as file:
+    with open(entry / store.weights_of(entry), "rb+") as file:
         file.truncate(1000)
     with pytest.raises(store.ZooError, match=r"weights.npz does not have.*cut short"):
         zoo.load("tiny_rotnet")

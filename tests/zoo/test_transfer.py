@@ -104,9 +104,9 @@ def test_fetch_from_a_url(here, tmp_path, capsys):
 
 def test_what_is_installed_stays_as_it_is(here, tmp_path):
     zoo.fetch(tmp_path / "elsewhere")
-    before = (here / "tiny_rotnet" / "1" / "weights.npz").stat().st_mtime_ns
+    before = (here / "tiny_rotnet" / "1" / "golden.npz").stat().st_mtime_ns
     assert zoo.fetch(tmp_path / "elsewhere", "tiny_rotnet@1") == ["tiny_rotnet@1"]
-    assert (here / "tiny_rotnet" / "1" / "weights.npz").stat().st_mtime_ns == before
+    assert (here / "tiny_rotnet" / "1" / "golden.npz").stat().st_mtime_ns == before
 
 
 def test_without_a_place_of_its_own_it_is_the_users(here, tmp_path, monkeypatch):
@@ -118,7 +118,8 @@ def test_without_a_place_of_its_own_it_is_the_users(here, tmp_path, monkeypatch)
 
 
 def test_a_damaged_entry_leaves_nothing_behind(here, tmp_path):
-    weights = tmp_path / "elsewhere" / "tiny_rotnet" / "2" / "weights.npz"
+    entry = tmp_path / "elsewhere" / "tiny_rotnet" / "2"
+    weights = entry / store.weights_of(entry)
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
