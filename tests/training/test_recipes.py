@@ -45,7 +45,7 @@ def train_a_step(path, folder):
     np.savez(folder / "pictures.npz", images=images, labels=np.arange(8),
              mask=images[..., 0] // 128)
     recipe = load_recipe(path, data=f"npz:{folder / 'pictures.npz'}", test_split=None, epochs=1,
-                         batch_size=2, precision="float32", deterministic=False)
+                         batch_size=2, precision="float32", deterministic=False, initial=None)
     task, options = recipe.task
     if task == "exemplar":
         recipe = recipe.replace(task=(task, {**options, "num_classes": 8, "start": None}))
