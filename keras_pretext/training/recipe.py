@@ -72,13 +72,14 @@ class Recipe:
     def replace(self, **fields):
         """A copy with other values. Raises ValueError, with the nearest name, for unknown fields.
 
-        "task.NAME" and "backbone.NAME" are options of the two.
+        "task.NAME" and "backbone.NAME" are options of the two, "task.NAME.OPTION" one of an
+        option that is itself a dict, such as "task.framing.size".
         """
         for name in [*fields]:
-            field, dot, option = name.partition(".")
-            if dot and field in ("task", "backbone"):
+            field, *path = name.split(".")
+            if path and field in ("task", "backbone"):
                 kind, options = fields.get(field, getattr(self, field))
-                fields[field] = (kind, {**options, option: fields.pop(name)})
+                fields[field] = (kind, _replaced(options, path, fields.pop(name), name))
         known = [f.name for f in dataclasses.fields(self)]
         for name in fields:
             if name not in known:
@@ -110,6 +111,18 @@ class Recipe:
         from keras_pretext import backbones
 
         return backbones.get(self.backbone[0], **self.backbone[1])
+
+
+def _replaced(options, path, value, name):
+    """Options with another value at a path of names, in copies."""
+    first, *rest = path
+    if rest:
+        inner = options.get(first, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"only options of an option that is a dict are set one by one; "
+                             f"{first} is {inner!r}. Received: {name}")
+        value = _replaced(inner, rest, value, name)
+    return {**options, first: value}
 
 
 def load_recipe(path, **overrides):

@@ -122,11 +122,19 @@ class Trainer:
         self.tables = self.task.tables(self.source, recipe.seed)
         self._restore()
 
+    def _rate(self, share):
+        """A share of the recipe's learning rate: a function of the step, or a number."""
+        return schedules.build(self.recipe.schedule, self.recipe.learning_rate * share,
+                               self.steps_per_epoch, self.recipe.epochs)
+
+    def _rate_now(self):
+        """Of the first optimizer, by the run's own count: on JAX the optimizer's is behind."""
+        rate = self._rate(self.model.rate_shares[0])
+        return float(keras.ops.convert_to_numpy(rate(self.step) if callable(rate) else rate))
+
     def _optimizer(self, share):
         """As the recipe has it, at a share of its learning rate."""
-        recipe = self.recipe
-        rate = schedules.build(recipe.schedule, recipe.learning_rate * share,
-                               self.steps_per_epoch, recipe.epochs)
+        recipe, rate = self.recipe, self._rate(share)
         return optimizers.build(recipe.optimizer, rate, recipe.momentum, recipe.nesterov,
                                 recipe.weight_decay, self.task.without_momentum)
 
@@ -438,8 +446,7 @@ class Trainer:
                 images = (self.step - marked) * recipe.batch_size
                 row = {"step": self.step, "epoch": self.step / self.steps_per_epoch,
                        "images": self.step * recipe.batch_size, "seconds": self.seconds,
-                       "learning_rate": float(keras.ops.convert_to_numpy(
-                           self.model.optimizer.learning_rate)),
+                       "learning_rate": self._rate_now(),
                        "images_per_second": images / max(elapsed, 1e-9),
                        "model_images_per_second": images / max(elapsed - waited, 1e-9),
                        "data_wait": waited / max(elapsed, 1e-9),

@@ -80,3 +80,15 @@ def test_one_cycle_rises_to_the_peak_and_ends_near_zero():
     values = [float(rate(k)) for k in range(1000)]
     assert max(values) == pytest.approx(0.2, rel=0.02) and 90 <= values.index(max(values)) <= 101
     assert values[0] < 0.01 and values[-1] < 1e-5
+
+
+def test_an_option_of_an_option_has_another_value():
+    recipe = load_recipe(ROOT / "recipes" / "supervised_alexnet_tiny_imagenet_cpu.py")
+    other = recipe.replace(**{"task.framing.size": 32, "task.image_size": 32,
+                              "task.framing.scale": [0.5, 1.0], "backbone.image_size": 32})
+    assert other.task[1] == {**recipe.task[1], "image_size": 32, "framing": {
+        "kind": "random_resized_crop", "size": 32, "scale": [0.5, 1.0]}}
+    assert other.backbone[1]["image_size"] == 32
+    assert recipe.task[1]["framing"]["size"] == 64  # as it was
+    with pytest.raises(ValueError, match="image_size is 64. Received: task.image_size.x"):
+        recipe.replace(**{"task.image_size.x": 32})

@@ -71,14 +71,15 @@ def test_a_recipe_trains_on_jax_and_its_weights_load_on_tensorflow(tmp_path, npz
 
 
 _EPOCHS = """
-import sys
+import json, sys
 import numpy as np
 from keras_pretext.training import Recipe, Trainer
+from keras_pretext.training.schedules import OneCycle
 npz, out = sys.argv[1:]
 recipe = Recipe(name="arrays", task=("rotation", {"image_size": 16}),
                 backbone=("exemplar_cnn", {"network": "64c5-64c5-128f", "image_size": 16}),
                 data="npz:" + npz, test_split=None, epochs=3, batch_size=24, learning_rate=0.02,
-                checkpoint_steps=2)
+                schedule={"kind": "one_cycle"}, checkpoint_steps=2)
 
 def fresh_head(trainer, epoch):
     if trainer.step % trainer.steps_per_epoch == 0:
@@ -101,6 +102,10 @@ for hook in ("on_epoch_start", "before_stream"):
     found.append(np.asarray(trainer.model.get_layer("logits").kernel))
     for epoch, kernel in enumerate(found[1:]):  # the new head is what was trained
         assert abs(kernel.mean() - epoch) < 0.1 and kernel.std() > 0, (hook, epoch, kernel)
+rows = map(json.loads, open(out + "/before_stream/metrics.jsonl"))
+rates = {row["step"]: row["learning_rate"] for row in rows if "learning_rate" in row}
+for step in (4, 8, 12):  # of the step that the row is of
+    assert abs(rates[step] - float(OneCycle(0.02, 12)(step))) < 1e-7, rates
 for steps in (6, None, None):  # the last: a finished run is left as it is
     parts, _ = run("/parts", "on_epoch_start", steps)
 for a, b in zip(run("/on_epoch_start", "on_epoch_start")[0], parts, strict=True):
