@@ -1,6 +1,8 @@
 """From a source to batches of (inputs, pseudolabels), as a pure function of the step number."""
 
 import itertools
+import queue
+import threading
 
 import numpy as np
 
@@ -44,6 +46,43 @@ def array_batches(images, layer, batch_size, seed, start_step=0, share=WHOLE):
         numbers = draw.draws(seed, epoch, index, layer.num_draws)
         index = np.asarray(layer.shown(epoch, index % count))
         yield index, images[index], numbers
+
+
+def ahead(items, count=2):
+    """The same items; a thread makes the next ones, at most `count`, while the last one is used.
+
+    An error of `items` is raised where its item would come. The thread ends with the generator.
+    """
+    made, closed = queue.Queue(count), threading.Event()
+
+    def offer(*pair):
+        while not closed.is_set():
+            try:
+                return made.put(pair, timeout=0.1)
+            except queue.Full:
+                pass
+
+    def make():
+        try:
+            for item in items:
+                offer(item, None)
+                if closed.is_set():
+                    return
+            offer(None, StopIteration())
+        except BaseException as error:  # raised where the items are used
+            offer(None, error)
+
+    threading.Thread(target=make, name="batches", daemon=True).start()
+    try:
+        while True:
+            item, error = made.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        closed.set()
 
 
 def held_in_memory(source):

@@ -355,9 +355,9 @@ class Trainer:
             logs, state = model.train_step(state, (inputs, pseudolabels if ready else given))
             return {**logs, "stop": stop.sum()}, state
 
-        batches = self._streams(lambda steps: itertools.islice(
+        batches = self._streams(lambda steps: pipelines.ahead(itertools.islice(
             pipelines.array_batches(images, layer, self.recipe.batch_size, self.recipe.seed,
-                                    self.step, (own, self.replicas)), steps))
+                                    self.step, (own, self.replicas)), steps)))
         while True:
             start = time.perf_counter()
             index, *batch = next(batches)
