@@ -68,9 +68,9 @@ class _Initialised(tf.saved_model.experimental.TrackableResource):
 
 
 def _arrays(path, names):
-    """Of each array: dtype, shape, bytes before its numbers, place and size in the file, gzip's tail.
+    """Of each array: dtype, shape, bytes before its numbers, place and size in the file, and tail.
 
-    The tail, checksum and length, is None where the file holds the array as it is.
+    The tail is gzip's, checksum and length, and None where the file holds the array as it is.
     """
     found = []
     with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
