@@ -31,6 +31,7 @@ def add(command):
     sub.add_argument("--metrics", nargs="+", default=[], metavar="FILE",
                      help="what `probe --json` wrote, for `add-metrics` to put on a card")
     sub.add_argument("--over-training", metavar="FILE", help="what `curve --json` wrote, likewise")
+    sub.add_argument("--limits", help="what the card says of limits from now on, likewise")
     sub.add_argument("--out", default="bundle", help="where `bundle` puts its zoo: a folder, "
                      "or a file .tar")
 
@@ -110,11 +111,12 @@ def _zoo(arguments):
         raise ValueError(f"zoo {arguments.action} takes names or --all; there are "
                          f"{', '.join(zoo.list()) or 'none'}. Received: none")
     if arguments.action == "add-metrics":
-        if len(names) != 1 or not (arguments.metrics or arguments.over_training):
+        if len(names) != 1 or not (arguments.metrics or arguments.over_training
+                                   or arguments.limits):
             raise ValueError("add-metrics takes one entry and its results: zoo add-metrics NAME "
                              f"--metrics FILE. Received: {names}, {arguments.metrics}")
         rows = _measured([arguments.over_training]) if arguments.over_training else ()
-        count = zoo.add_metrics(names[0], _measured(arguments.metrics), rows)
+        count = zoo.add_metrics(names[0], _measured(arguments.metrics), rows, arguments.limits)
         print(f"{names[0]}: {count} added")
         return
     if arguments.action == "bundle":

@@ -281,7 +281,7 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
     return shelf / str(version)
 
 
-def add_metrics(name, metrics=(), over_training=()):
+def add_metrics(name, metrics=(), over_training=(), limits=None):
     """Puts results that were measured later on the card of an entry; its weights stay as they are.
 
     The entry is written anew beside, its sums compared, and then takes the other's place.
@@ -291,6 +291,7 @@ def add_metrics(name, metrics=(), over_training=()):
         metrics: a list of `evaluation.ProbeResult.to_dict()`.
         over_training: the rows of `evaluation.over_training`, of the run that made the entry.
             Of both, those that the card has already are passed over.
+        limits: what the card says instead of its former limits, where the results change them.
 
     Returns:
         how many were added.
@@ -312,8 +313,10 @@ def add_metrics(name, metrics=(), over_training=()):
         if new:
             card[field] = [*known, *new]
         count += len(new)
-    if not count:
+    if not count and limits in (None, card.get("limits")):
         return 0
+    if limits is not None:
+        card["limits"] = limits
     with store.Draft(folder, replace=True) as draft:
         shutil.copytree(folder, draft, dirs_exist_ok=True)
         store.write_json(draft / "card.json", card)

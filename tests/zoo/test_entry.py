@@ -287,6 +287,12 @@ def test_what_is_measured_later_goes_on_the_card(entry, tmp_path, capsys):
     with pytest.raises(ValueError, match="a row over training has"):
         zoo.add_metrics("tiny_rotnet", over_training=[{"epoch": 1}])
 
+    assert zoo.info("tiny_rotnet")["limits"] == "untrained"
+    assert main(["zoo", "add-metrics", "tiny_rotnet", "--limits", "Still untrained."]) == 0
+    assert zoo.info("tiny_rotnet")["limits"] == "Still untrained."
+    assert "Still untrained." in (entry / "README.md").read_text()
+    assert len(zoo.info("tiny_rotnet")["metrics"]) == 2 and zoo.verify("tiny_rotnet")
+
     for arguments, message in ((["tiny_rotnet"], "takes one entry"),
                                (["other", "--metrics", str(tmp_path / "m.json")], "unknown zoo")):
         assert main(["zoo", "add-metrics", *arguments]) == 2
