@@ -1,7 +1,7 @@
 """Context prediction, deepcontext-AlexNet, ImageNet without labels: the paper's network.
 
 Paper: 46.3 % mAP on VOC 2007 detection (color dropping; Doersch et al., 2015, Table 1).
-Ours: not run (ImageNet is not at hand); see `relative_patch_alexnet_tiny_imagenet_cpu.py`.
+Ours: not run (ImageNet is not at hand); see `relative_patch_alexnet_tiny_imagenet.py`.
 Cost: over a million steps in the paper, weeks of one GPU; made for several.
 Command: keras-pretext pretrain recipes/relative_patch_alexnet_imagenet.py
 """

@@ -38,9 +38,11 @@ def test_the_task_pages_tables_are_the_cards():
     for name, title, taps in (
             ("jigsaw_alexnet", "jigsaw", [f"conv{k}" for k in range(1, 6)]),
             ("colorization_alexnet", "colorization", [f"conv{k}" for k in range(1, 6)]),
+            ("context_alexnet", "relative_patch", [f"conv{k}" for k in range(1, 6)]),
             ("exemplar_cnn_64c5-64c5-128f", "exemplar", ["conv2", "pool2", "fc"])):
         other = (ROOT / "docs" / "tasks" / f"{title}.md").read_text()
-        for kind, weights in ((title, "this entry"), ("random weights", "random")):
+        for kind, weights in ((title.replace("_", " "), "this entry"),
+                              ("random weights", "random")):
             assert row(other, f"linear, {kind}") == means(
                 name, "gidaris2018-linear", weights, taps, 5)
             assert row(other, f"non-linear, {kind}") == means(
