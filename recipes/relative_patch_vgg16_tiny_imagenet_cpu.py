@@ -1,8 +1,10 @@
 """Context prediction with a VGG-16 tower, part of Tiny-ImageNet, two CPU cores.
 
 Paper: 61.7 % mAP on VOC 2007 detection at full size (Doersch et al., 2015, "VGG-Ours (rescaled)").
-Ours: to be run.
-Cost: to be run.
+Ours: tells 27.2 % of the pairs (chance 15 %) after 0.7 epochs; its features were not probed, it is
+what `transitive_vgg16_videos_cpu.py` begins with. Patches of 32 pixels, a third of the paper's, and
+batch normalisation.
+Cost: 36 minutes on one CPU core that shared its machine.
 Command: keras-pretext pretrain recipes/relative_patch_vgg16_tiny_imagenet_cpu.py
 """
 

@@ -39,7 +39,9 @@ def test_the_task_pages_tables_are_the_cards():
             ("jigsaw_alexnet", "jigsaw", [f"conv{k}" for k in range(1, 6)]),
             ("colorization_alexnet", "colorization", [f"conv{k}" for k in range(1, 6)]),
             ("context_alexnet", "relative_patch", [f"conv{k}" for k in range(1, 6)]),
-            ("exemplar_cnn_64c5-64c5-128f", "exemplar", ["conv2", "pool2", "fc"])):
+            ("exemplar_cnn_64c5-64c5-128f", "exemplar", ["conv2", "pool2", "fc"]),
+            ("transitive_vgg16", "transitive", ["conv1_2", "conv2_2", "conv3_3", "conv4_3",
+                                                "conv5_3"])):
         other = (ROOT / "docs" / "tasks" / f"{title}.md").read_text()
         for kind, weights in ((title.replace("_", " "), "this entry"),
                               ("random weights", "random")):

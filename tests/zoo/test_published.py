@@ -29,7 +29,7 @@ def test_it_verifies_and_its_card_is_whole(name):
     pretext = card["pretext"]
     if card["task"]["name"] == "rotation":
         assert pretext["test_accuracy"] > 2 * pretext["chance_accuracy"]
-    elif card["task"]["name"] != "deep_cluster":  # whose answers are of the training pictures
+    elif card["task"]["name"] not in ("deep_cluster", "transitive"):  # these hold nothing out
         assert pretext["test_loss"] < pretext["chance_loss"]
     text = (store.find(name) / "README.md").read_text()
     assert text == cards.render(card)
@@ -70,9 +70,9 @@ def test_its_best_tap_beats_random_weights_by_more_than_twice_the_spread(name):
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in (
     "autoencoder_alexnet", "cdjp_alexnet", "context_encoder_alexnet", "ensemble_resnet",
-    "exemplar_triplet_alexnet", "nat_alexnet", "split_brain_alexnet")])
+    "exemplar_triplet_alexnet", "nat_alexnet", "split_brain_alexnet", "transitive_vgg16")])
 def test_every_tap_beats_random_weights_by_more_than_twice_the_spread(name):
-    """All but seven entries are better than they need: at every tap from the second on."""
+    """All but eight entries are better than they need: at every tap from the second on."""
     pairs = 0
     for _, ours, random in compared(name):
         for tap in [*ours][1:]:  # as the papers' tables show
