@@ -6,6 +6,15 @@ Ours: tells 22.0 % of 202 classes. On CIFAR-10 at 64 pixels, 5 probe epochs, 3 s
 53.11 / 50.87 / 49.49 / 48.14 %, non-linear conv3 69.94 %: `supervised_alexnet`.
 Cost: 23 minutes on one CPU core that was shared at times.
 Command: keras-pretext pretrain recipes/supervised_alexnet_tiny_imagenet_cpu.py
+The references of the other networks on the zoo's cards are the same with --set epochs=5 and
+Sobel, lightness: --set backbone.sobel=true, --set backbone.color=L
+split-brain: --set 'backbone=["split_alexnet",{"flavour":"colorization_half"}]'
+deepcontext: --set backbone.flavour=deepcontext --set learning_rate=0.02
+the same at 32 pixels (jigsaw, cdjp, context): and --set backbone.conv1_stride=2
+    --set backbone.image_size=32 --set task.image_size=32 --set task.framing.size=32
+ResNet, Exemplar-CNN: --set task.image_size=32 --set task.framing.size=32
+    --set 'backbone=["resnet",{"depth":20,"blocks":3,"output_stride":4,"flavour":"cifar"}]'
+    --set 'backbone=["exemplar_cnn",{"network":"64c5-64c5-128f"}]'
 """
 
 from keras_pretext.training import Recipe
