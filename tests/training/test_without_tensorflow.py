@@ -71,7 +71,7 @@ def test_a_recipe_trains_on_jax_and_its_weights_load_on_tensorflow(tmp_path, npz
 
 
 _EPOCHS = """
-import json, sys
+import json, sys, threading
 import numpy as np
 from keras_pretext.training import Recipe, Trainer
 from keras_pretext.training.schedules import OneCycle
@@ -81,7 +81,10 @@ recipe = Recipe(name="arrays", task=("rotation", {"image_size": 16}),
                 data="npz:" + npz, test_split=None, epochs=3, batch_size=24, learning_rate=0.02,
                 schedule={"kind": "one_cycle"}, checkpoint_steps=2)
 
+ahead = []  # whether a thread makes the next batches
+
 def fresh_head(trainer, epoch):
+    ahead.append(any(thread.name == "batches" for thread in threading.enumerate()))
     if trainer.step % trainer.steps_per_epoch == 0:
         kernel = trainer.model.get_layer("logits").kernel
         found.append(np.asarray(kernel))
@@ -106,6 +109,7 @@ rows = map(json.loads, open(out + "/before_stream/metrics.jsonl"))
 rates = {row["step"]: row["learning_rate"] for row in rows if "learning_rate" in row}
 for step in (4, 8, 12):  # of the step that the row is of
     assert abs(rates[step] - float(OneCycle(0.02, 12)(step))) < 1e-7, rates
+assert any(ahead)
 for steps in (6, None, None):  # the last: a finished run is left as it is
     parts, _ = run("/parts", "on_epoch_start", steps)
 for a, b in zip(run("/on_epoch_start", "on_epoch_start")[0], parts, strict=True):
