@@ -117,7 +117,7 @@ def _zoo(arguments):
                              f"--metrics FILE. Received: {names}, {arguments.metrics}")
         rows = _measured([arguments.over_training]) if arguments.over_training else ()
         count = zoo.add_metrics(names[0], _measured(arguments.metrics), rows, arguments.limits)
-        print(f"{names[0]}: {count} added")
+        print(f"{names[0]}: {count} added{', limits written' if arguments.limits else ''}")
         return
     if arguments.action == "bundle":
         print(zoo.bundle(names, arguments.out))

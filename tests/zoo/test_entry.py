@@ -289,6 +289,7 @@ def test_what_is_measured_later_goes_on_the_card(entry, tmp_path, capsys):
 
     assert zoo.info("tiny_rotnet")["limits"] == "untrained"
     assert main(["zoo", "add-metrics", "tiny_rotnet", "--limits", "Still untrained."]) == 0
+    assert capsys.readouterr().out == "tiny_rotnet: 0 added, limits written\n"
     assert zoo.info("tiny_rotnet")["limits"] == "Still untrained."
     assert "Still untrained." in (entry / "README.md").read_text()
     assert len(zoo.info("tiny_rotnet")["metrics"]) == 2 and zoo.verify("tiny_rotnet")
