@@ -6,7 +6,7 @@ pixels, 5 probe epochs, 3 seeds: linear conv2_2 41.52 % (random weights 38.33 %)
 60.64 % (60.11 %), but conv5_3 less than random weights: `transitive_vgg16`. Patches of 96 pixels
 are seen at 32, the network has batch normalisation, and it begins with context prediction as the
 paper's does. At the paper's size: `transitive_vgg16_videos.py`.
-Cost: 10 minutes on one CPU core, after 36 for context prediction and some 8 for mining.
+Cost: 10 minutes on one CPU core, after 36 for context prediction and 5 for mining.
 Command: keras-pretext pretrain recipes/transitive_vgg16_videos_cpu.py
 Before it: keras-pretext mine VIDEOS --out runs/mined --preset small --set stride=2, and
 keras-pretext pretrain recipes/relative_patch_vgg16_tiny_imagenet_cpu.py

@@ -238,7 +238,7 @@ def test_it_holds_no_python_op_each_weight_once_and_no_folder_of_this_host(model
     assert not [p for p in folder.rglob("*") if p.is_file() and here in p.read_bytes()]
 
 
-def test_unpacked_weights_are_on_disk_once_as_the_zoo_has_them(model, folder, unpacked):
+def test_unpacked_weights_are_on_disk_once_as_the_zoo_has_them(unpacked):
     assert [p.name for p in (unpacked / "assets").iterdir()] == ["weights.npz"]
     assert sum(p.stat().st_size for p in (unpacked / "variables").iterdir()) < 10_000
     here = [str(place).encode() for place in (unpacked.parent, os.path.dirname(__file__))]

@@ -114,7 +114,7 @@ def test_verify_finds_weights_written_anew_without_their_saved_model(entry):
         zoo.verify("tiny_rotnet")
 
 
-def test_an_entry_of_former_versions_has_its_weights_beside_the_card(entry, model):
+def test_an_entry_of_former_versions_has_its_weights_beside_the_card(entry):
     from keras_pretext.serving import export
 
     old = entries.pretext_model("tiny_rotnet")
