@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -22,12 +23,49 @@ from keras_pretext.tasks.classification import ClassificationLayer
 from keras_pretext.training.precision import precision
 
 VERSION = "1"  # of what the cached files mean
+DAY = 86400  # seconds
 
 
 def cache_root():
     """$KERAS_PRETEXT_CACHE, or ~/.cache/keras_pretext."""
     root = os.environ.get("KERAS_PRETEXT_CACHE") or "~/.cache/keras_pretext"
     return pathlib.Path(root).expanduser()
+
+
+def cache_limit():
+    """Bytes that a folder of the cache may take: $KERAS_PRETEXT_CACHE_GB (50) times 1e9."""
+    value = os.environ.get("KERAS_PRETEXT_CACHE_GB") or "50"
+    try:
+        limit = float(value) * 1e9
+    except ValueError:
+        limit = -1
+    if not limit >= 0:
+        raise ValueError("$KERAS_PRETEXT_CACHE_GB is a number of gigabytes, at least 0. "
+                         f"Received: {value!r}")
+    return limit
+
+
+def make_room(folder, needed):
+    """Removes the files used longest ago until `needed` more bytes are within the cache's limit.
+
+    What is asked for now is written also where it alone is more. Parts that a killed process
+    left there a day ago go too. Open memory maps of removed files stay readable.
+    """
+    limit, now, held = cache_limit(), time.time(), []
+    for path in folder.glob("*.npy") if folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):  # another process makes room too
+            found = path.stat()
+            held.append((found.st_mtime, found.st_size, path))
+    for path in folder.glob(".part*"):
+        with contextlib.suppress(FileNotFoundError):
+            if now - path.stat().st_mtime > DAY:
+                path.unlink()
+    total = needed + sum(size for _, size, _ in held)
+    for _, size, path in sorted(held):
+        if total <= limit:
+            return
+        path.unlink(missing_ok=True)
+        total -= size
 
 
 def size_for(model, source):
@@ -111,7 +149,7 @@ def feature_views(model, source, flips=(False, True), taps=None, image_size=None
     paths = {(tap, view): root / f"{digest(*base, tap, str(view))[:32]}.npy"
              for tap in taps for view in views}
     try:
-        missing = {key: path for key, path in paths.items() if not path.exists()}
+        missing = {key: path for key, path in paths.items() if not _used(path)}
         if missing:
             _compute(backbone, source, missing, image_size, pooling, batch_size, tiles)
         return [{tap: np.load(paths[tap, view], mmap_mode="r") for tap in taps} for view in views]
@@ -127,7 +165,7 @@ def pictures(source, image_size, cache=True):
     root = cache_root() / "pictures" if cache else pathlib.Path(tempfile.mkdtemp())
     path = root / f"{digest(VERSION, source.fingerprint(), source.split, str(image_size))[:32]}.npy"
     try:
-        if not path.exists():
+        if not _used(path):
             shape = (image_size, image_size, 3)
             with _written({None: (path, np.uint8, shape)}, source.num_examples) as files:
                 for batch in batches(source, image_size, 500):
@@ -154,6 +192,17 @@ def in_precision(backbone, dtype):
     return copy
 
 
+def _used(path):
+    """Whether a file is there; it then counts as used now."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError:  # a cache that others wrote
+        return path.exists()
+    return True
+
+
 @contextlib.contextmanager
 def _written(wanted, count):
     """Files for `count` rows each, written beside their place and renamed when complete.
@@ -165,8 +214,13 @@ def _written(wanted, count):
         dict from key to a binary file that takes the rows. Where anything fails, or the rows are
         not `count`, nothing is left behind.
     """
-    files, parts = {}, {}
+    files, parts, needed = {}, {}, {}
     try:
+        for path, dtype, shape in wanted.values():
+            size = count * int(np.prod(shape)) * np.dtype(dtype).itemsize
+            needed[path.parent] = needed.get(path.parent, 0) + size
+        for folder, size in needed.items():
+            make_room(folder, size)
         for key, (path, dtype, shape) in wanted.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part")

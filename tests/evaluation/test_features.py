@@ -1,4 +1,5 @@
 import errno
+import os
 import sys
 
 import keras
@@ -143,6 +144,41 @@ def test_full_disk_names_the_folder(backbone, train, cache, monkeypatch):
     with pytest.raises(OSError, match="KERAS_PRETEXT_CACHE.*Received: .*cache"):
         evaluation.features(backbone, train)
     assert not files(cache)
+
+
+def test_the_cache_is_bounded(backbone, train, test, cache, monkeypatch):
+    """What was used longest ago goes first; what is asked for is written in any case."""
+    evaluation.features(backbone, train, "low")
+    evaluation.features(backbone, train, "high")
+    size = {path.stat().st_size: path for path in files(cache)}
+    low, high = size[max(size)], size[min(size)]
+    os.utime(low, (1, 1))
+    os.utime(high, (2, 2))
+    monkeypatch.setenv("KERAS_PRETEXT_CACHE_GB", str((max(size) + 1.2 * min(size)) / 1e9))
+    evaluation.features(backbone, train, "low")  # counts as used now
+    evaluation.features(backbone, test, "high")
+    assert low.exists() and not high.exists() and len(files(cache)) == 2
+    monkeypatch.setenv("KERAS_PRETEXT_CACHE_GB", "0")
+    images, _ = test.arrays()
+    found = evaluation.features(backbone, test, "low")["low"]
+    np.testing.assert_allclose(found, expected(backbone, images, "low"), atol=2e-3)
+    assert len(files(cache)) == 1
+
+
+def test_parts_of_killed_processes_are_removed(backbone, train, cache):
+    evaluation.features(backbone, train, "low")
+    new, old = (files(cache)[0].parent / name for name in (".partnew", ".partold"))
+    for path in (new, old):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    evaluation.features(backbone, train, "high")
+    assert new.exists() and not old.exists()
+
+
+def test_a_limit_that_is_no_number_is_named(backbone, train, monkeypatch):
+    monkeypatch.setenv("KERAS_PRETEXT_CACHE_GB", "lots")
+    with pytest.raises(ValueError, match="CACHE_GB is a number.*Received: 'lots'"):
+        evaluation.features(backbone, train)
 
 
 def test_unwritable_cache_is_named(backbone, train, tmp_path, monkeypatch):
