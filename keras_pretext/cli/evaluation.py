@@ -48,11 +48,20 @@ def add(command):
     sub.add_argument("--seed", type=int, default=0)
 
     sub = command("audit", _audit, "look for shortcuts: can a task be solved without content?")
-    sub.add_argument("--task", required=True)
+    what = sub.add_mutually_exclusive_group(required=True)
+    what.add_argument("--task", help="a tiny network is trained on pictures without content")
+    what.add_argument("--model", help="a run folder, or a zoo name: is it compression that it "
+                      "learnt?")
+    sub.add_argument("--data", help="with --model: pictures of at least twice the side")
+    sub.add_argument("--split", default="train")
+    sub.add_argument("--images", type=int, default=256, help="pictures to look at, at most")
+    sub.add_argument("--quality", type=int, default=75, help="of JPEG")
     sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
                      help="an option of the task")
     sub.add_argument("--probes", nargs="*", help="default: all")
     sub.add_argument("--sobel", action="store_true", help="the network sees edges only")
+    sub.add_argument("--side", type=int, help="of your pictures, in pixels: where the task "
+                     "enlarges them, and with --model")
     sub.add_argument("--steps", type=int, default=400)
     sub.add_argument("--seed", type=int, default=0)
 
@@ -160,12 +169,21 @@ def _rescale(arguments):
 
 
 def _audit(arguments):
-    from keras_pretext import tasks
-    from keras_pretext.evaluation.audit import audit
+    from keras_pretext import data, tasks
+    from keras_pretext.evaluation.audit import audit, compression
 
+    if arguments.model:
+        if not arguments.data or not arguments.side:
+            raise ValueError("--model is audited with --data (large pictures) and --side (pixels "
+                             "of those that it was trained on)")
+        row = compression(read_model(arguments.model),
+                          data.open(arguments.data, split=arguments.split), arguments.side,
+                          arguments.quality, arguments.images)
+        print(row)
+        return 1 if row.leaks else 0
     rows = audit(tasks.get(arguments.task, **settings(arguments.set)), arguments.probes,
                  steps=arguments.steps, seed=arguments.seed, sobel=arguments.sobel,
-                 report=lambda row: print(row, flush=True))
+                 side=arguments.side, report=lambda row: print(row, flush=True))
     leaks = [row.probe for row in rows if row.leaks]
     print(f"{arguments.task} can be solved by: {', '.join(leaks)}" if leaks
           else f"{arguments.task}: no shortcut found")

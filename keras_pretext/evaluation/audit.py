@@ -13,7 +13,7 @@ from keras_pretext.data import pipeline
 from keras_pretext.data.arrays import ArraySource
 from keras_pretext.losses.noise_targets import sphere_points
 from keras_pretext.registry import Registry
-from keras_pretext.training.pretext_metrics import forward
+from keras_pretext.training.pretext_metrics import evaluate, forward
 
 probes = Registry("audit probe")
 LIMIT = 0.05
@@ -46,6 +46,38 @@ class AuditRow:
         return (f"{self.probe:10} {self.metric} {self.found:.3f}, chance {self.chance:.3f}: "
                 f"{max(0.0, self.solved):4.0%} \N{PLUS-MINUS SIGN} {self.error:.0%} solved without "
                 f"content, {verdict}")
+
+
+@dataclasses.dataclass
+class CompressionRow:
+    """What a trained model makes of the same pictures, never compressed at their size and as JPEG.
+
+    Attributes:
+        metric: name of the task's metric.
+        plain, compressed, chance: its value on both, and that of knowing nothing.
+        side, quality, pictures: of the pictures, and their number.
+        share: of what is above chance on compressed pictures, the part that is not there without.
+        error: the standard error of `share`, as of independent pictures.
+        leaks: whether `share` is more than the limit and two errors.
+    """
+
+    metric: str
+    plain: float
+    compressed: float
+    chance: float
+    side: int
+    quality: int
+    pictures: int
+    share: float
+    error: float
+    leaks: bool
+
+    def __str__(self):
+        verdict = "LEAKS" if self.leaks else "closed"
+        return (f"{self.metric} {self.plain:.3f} without compression at {self.side} pixels, "
+                f"{self.compressed:.3f} as JPEG of quality {self.quality}, chance "
+                f"{self.chance:.3f}: {max(0.0, self.share):4.0%} \N{PLUS-MINUS SIGN} "
+                f"{self.error:.0%} is compression, {verdict}")
 
 
 def field(rng, count, size, blur, channels=3):
@@ -107,15 +139,20 @@ def _chromatic(rng, group, size):
     return _pixels(grey)
 
 
+def _as_jpeg(pictures, quality):
+    """Each written and read again; colours are halved in size, as most programs do."""
+    out = []
+    for picture in pictures:
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "JPEG", quality=quality)
+        out.append(np.asarray(Image.open(file)))
+    return np.stack(out)
+
+
 @probes.register("jpeg")
 def _jpeg(rng, group, size):
     """Noise through JPEG of quality 30: blocks of 8 pixels from the top left."""
-    out = []
-    for picture in _pixels(field(rng, len(group), size, 0.7)):
-        file = io.BytesIO()
-        Image.fromarray(picture).save(file, "JPEG", quality=30)
-        out.append(np.asarray(Image.open(file)))
-    return np.stack(out)
+    return _as_jpeg(_pixels(field(rng, len(group), size, 0.7)), 30)
 
 
 @probes.register("border")
@@ -160,8 +197,65 @@ class _Tiny(Backbone):
         return {"sobel": self.sobel, "name": self.name}
 
 
+def compression(model, source, side, quality=75, pictures=256, limit=LIMIT):
+    """Asks a trained model whether it solves its puzzle by the compression of its pictures.
+
+    The central squares of large pictures are shrunk to the size of those that it was trained on,
+    so that blocks of their own are gone, and seen twice: as they are, and as JPEG files of that
+    size. What is in the pictures is the same.
+
+    Args:
+        model: a PretextModel, for instance of `training.load_run` or `zoo.pretext_model`.
+        source: pictures that it has not seen, at least twice as large.
+        side: pixels, of the pictures that it was trained on.
+        quality: of JPEG; 75 is what most programs write.
+        pictures: how many, at most.
+        limit: the share that counts as a leak.
+
+    Returns:
+        a CompressionRow.
+
+    Raises:
+        ValueError: where the task has no metric of known chance or its labels are of the data,
+            or where no picture is large enough.
+    """
+    task, layer = model.task, model.task.layer(augment=False)
+    metric = next((k for k in task.chance if k != "loss"), None)
+    if metric is None or layer.uses_labels or layer.uses_index:
+        raise ValueError("compression is measured by a metric whose chance is known, of a task "
+                         f"that makes its labels from the picture. Received: {task.name!r}")
+    small = _shrunk(source, side, pictures)
+    plain, compressed = (evaluate(model, ArraySource(images), batch_size=32)[metric]
+                         for images in (small, _as_jpeg(small, quality)))
+    chance, count = task.chance[metric], len(small)
+    above = max(compressed - chance, 1e-6)
+    share = (compressed - plain) / above
+    error = sum(p * (1 - p) / count for p in (plain, compressed)) ** 0.5 / above
+    return CompressionRow(metric, plain, compressed, chance, side, quality, count, share, error,
+                          bool(share > limit + 2 * error))
+
+
+def _shrunk(source, side, count):
+    """Central squares of the first pictures of at least twice the side: uint8 `(n, side, side, 3)`.
+    """
+    out = []
+    for _, images in source.pictures(np.arange(source.num_examples), batch=1):
+        edge = min(images.shape[1:3])
+        if edge < 2 * side:
+            continue
+        y, x = ((length - edge) // 2 for length in images.shape[1:3])
+        square = Image.fromarray(np.asarray(images[0, y:y + edge, x:x + edge]))
+        out.append(np.asarray(square.resize((side, side), Image.Resampling.BICUBIC)))
+        if len(out) == count:
+            break
+    if not out:
+        raise ValueError(f"these pictures are shrunk to {side} pixels; none is {2 * side} or more "
+                         f"on its short side. Received: {source.name!r}")
+    return np.stack(out)
+
+
 def audit(task, names=None, steps=400, batch_size=16, pictures=1024, seed=0, limit=LIMIT,
-          sobel=False, report=lambda row: None):
+          sobel=False, side=None, report=lambda row: None):
     """Trains a tiny network on each kind of picture without content and measures it on others.
 
     Held-out pictures are cut and recoloured as those that were trained on, by other draws.
@@ -180,6 +274,8 @@ def audit(task, names=None, steps=400, batch_size=16, pictures=1024, seed=0, lim
         pictures: different pictures to train on; as many are held out.
         limit: the share of the way from chance to 1 that counts as a leak.
         sobel: whether the tiny network sees edges only, like a backbone with `sobel=True`.
+        side: of the pictures, in pixels; by default 1.3 times what the task cuts from. Where yours
+            are smaller, and so enlarged, give theirs: their traces are enlarged too.
         report: called with every AuditRow as soon as it is known.
 
     Returns:
@@ -198,7 +294,7 @@ def audit(task, names=None, steps=400, batch_size=16, pictures=1024, seed=0, lim
     makers = {name: probes.get(name) for name in names}
     if parts and "noise" not in makers:
         makers = {"noise": probes.get("noise"), **makers}
-    size, layer = round(1.3 * task.framing.size), task.layer()
+    size, layer = side or round(1.3 * task.framing.size), task.layer()
     groups, targets = _groups(task, layer, pictures)
     rows, chance = [], task.chance[metric]
     for name, make in makers.items():

@@ -1,8 +1,12 @@
+import io
+
 import numpy as np
 import pytest
 from keras import ops
+from PIL import Image
 
-from keras_pretext import cli, tasks
+from keras_pretext import backbones, cli, tasks
+from keras_pretext.data.arrays import ArraySource
 from keras_pretext.evaluation import audit as auditing
 from keras_pretext.image import geometry
 from keras_pretext.tasks import rotation
@@ -145,6 +149,62 @@ def test_a_leak_is_more_than_the_limit_and_two_standard_errors(monkeypatch):
     assert row.solved > 0.2 and not row.leaks
 
 
+def large_pictures(rng, count=20):
+    return ArraySource(auditing._pixels(auditing.field(rng, count, 100, 3.0)[:, 10:]), name="large")
+
+
+@pytest.fixture
+def rotations():
+    return tasks.get("rotation", image_size=24).attach(auditing._Tiny())
+
+
+def test_compression_is_what_a_model_loses_without_it(rng, rotations, monkeypatch):
+    """The same shrunk squares are asked, once as they are and once as JPEG of their own size."""
+    asked = []
+
+    def evaluate(model, source, batch_size):
+        asked.append(source.arrays()[0])
+        return {"loss": 1.0, "accuracy": (0.4, 0.85)[len(asked) - 1]}
+
+    monkeypatch.setattr(auditing, "evaluate", evaluate)
+    source = large_pictures(rng)
+    row = auditing.compression(rotations, source, 40, pictures=16)
+    plain, compressed = asked
+    assert plain.shape == (16, 40, 40, 3) and row.pictures == 16
+    square = Image.fromarray(source.arrays()[0][3, :, 5:95])
+    np.testing.assert_array_equal(plain[3], square.resize((40, 40), Image.Resampling.BICUBIC))
+    file = io.BytesIO()
+    Image.fromarray(plain[3]).save(file, "JPEG", quality=75)
+    np.testing.assert_array_equal(compressed[3], Image.open(file))
+    assert row.share == pytest.approx(0.45 / 0.6)
+    assert row.error == pytest.approx(((0.4 * 0.6 + 0.85 * 0.15) / 16)**0.5 / 0.6)
+    assert row.leaks and "75% \N{PLUS-MINUS SIGN} 25% is compression, LEAKS" in str(row)
+
+
+def test_a_model_that_knows_nothing_leaks_nothing(rng, rotations):
+    row = auditing.compression(rotations, large_pictures(rng), 40)
+    assert row.pictures == 20 and not row.leaks
+
+
+def test_what_compression_cannot_be_measured_on(rng, rotations):
+    with pytest.raises(ValueError, match="none is 92 or more.*Received: 'large'"):
+        auditing.compression(rotations, large_pictures(rng), 46)
+    model = tasks.get("exemplar", num_classes=4, patch=16).attach(auditing._Tiny())
+    with pytest.raises(ValueError, match="makes its labels from the picture.*exemplar"):
+        auditing.compression(model, large_pictures(rng), 40)
+
+
+def test_pictures_of_the_asked_size_are_made(monkeypatch):
+    """Where a task enlarges its pictures, their compression is enlarged too."""
+    sides = []
+    monkeypatch.setattr(auditing, "_fit", lambda *_: None)
+    monkeypatch.setattr(auditing, "_measure", lambda *_: np.array([0.15, 0.15]))
+    monkeypatch.setattr(auditing, "_pictures", lambda make, rng, group, size: (
+        sides.append(size) or make(rng, group, size)))
+    auditing.audit(tasks.get("relative_patch", **SMALL), ["jpeg"], pictures=16, side=30)
+    assert sides == [30, 30]
+
+
 def test_tasks_that_cannot_be_audited_are_refused():
     with pytest.raises(ValueError, match="num_classes=16 or fewer"):
         auditing.audit(tasks.get("exemplar", num_classes=17, patch=16), pictures=64)
@@ -202,3 +262,14 @@ def test_on_the_command_line(capsys):
 def test_an_unknown_probe_tells_the_nearest():
     with pytest.raises(ValueError, match="chromatic"):
         auditing.audit(tasks.get("relative_patch", **SMALL), ["cromatic"])
+
+
+def test_a_trained_model_on_the_command_line(capsys, rng, tmp_path):
+    backbone = backbones.get("network_in_network", blocks=3)
+    tasks.get("rotation", image_size=32).attach(backbone).save(tmp_path / "model.keras")
+    np.savez(tmp_path / "large.npz", images=large_pictures(rng).arrays()[0])
+    model = ["audit", "--model", str(tmp_path / "model.keras")]
+    assert cli.main([*model, "--data", f"npz:{tmp_path / 'large.npz'}", "--side", "40"]) == 0
+    assert "without compression at 40 pixels" in capsys.readouterr().out
+    assert cli.main(model) == 2
+    assert "--data (large pictures) and --side" in capsys.readouterr().err
