@@ -147,11 +147,15 @@ def _of_tensors(backbone, unpacked):
     """A function from images to a backbone's taps, whose weights are what was unpacked."""
     import tensorflow as tf
 
+    weights = {id(w) for w in backbone.weights}  # the state of a dropout is none
+    others = {id(v): v.numpy() for v in backbone.variables if id(v) not in weights}
+
     def network(images):
         values = dict(zip(map(id, backbone.weights), unpacked.tensors(), strict=True))
 
-        def of(group):  # the state of a dropout is no weight
-            return [values[id(v)] if id(v) in values else tf.constant(v.numpy()) for v in group]
+        def of(group):
+            return [values[id(v)] if id(v) in values else tf.constant(others[id(v)])
+                    for v in group]
 
         return backbone.stateless_call(of(backbone.trainable_variables),
                                        of(backbone.non_trainable_variables), images,

@@ -246,6 +246,22 @@ def test_unpacked_weights_are_on_disk_once_as_the_zoo_has_them(unpacked):
         place in p.read_bytes() for place in here)]
 
 
+def test_a_backbone_with_dropout_between_its_taps_is_unpacked(rng, tmp_path):
+    import tensorflow as tf
+
+    from keras_pretext import backbones, tasks
+    from keras_pretext.serving import export
+    from keras_pretext.zoo import weights
+
+    backbone = backbones.get("exemplar_cnn", network="64c5-64c5-128f", dropout=0.5)
+    model = tasks.get("exemplar", num_classes=4).attach(backbone)
+    weights.save(tmp_path / "weights.npz", model, "float32")
+    export(model, tmp_path / "saved", weights=tmp_path / "weights.npz")
+    images = rng.integers(0, 256, (2, 32, 32, 3)).astype("uint8")
+    close(tf.saved_model.load(str(tmp_path / "saved")).signatures["images"](images=images),
+          pooled(model, images))
+
+
 def test_weights_of_a_model_in_bfloat16_are_refused(tmp_path):
     from keras_pretext import backbones, tasks
     from keras_pretext.serving import export
