@@ -49,6 +49,15 @@ def test_the_task_pages_tables_are_the_cards():
                 name, "gidaris2018-linear", weights, taps, 5)
             assert row(other, f"non-linear, {kind}") == means(
                 name, "gidaris2018-nonlinear", weights, taps[-3:], 5)
+    page_of_exemplar = (ROOT / "docs" / "tasks" / "exemplar.md").read_text()
+    for title, weights, first in (("middle size", "this entry", 0),
+                                  ("middle size, random weights", "random", 1)):
+        taps = ["conv2", "pool2", "conv3", "fc"]
+        name = "exemplar_cnn_64c5-128c5-256c5-512f"
+        assert row(page_of_exemplar, f"linear, {title}") == means(
+            name, "gidaris2018-linear", weights, taps, 5)
+        assert row(page_of_exemplar, f"non-linear, {title}") == means(
+            name, "gidaris2018-nonlinear", weights, taps[first:], 5)
     for title, protocol in (
             ("a convolutional classifier on block2, 5 epochs of 10,000 pictures", ""),
             ("all of it trained with those labels alone, as long", "-finetuned")):
