@@ -48,22 +48,25 @@ def add(command):
     sub.add_argument("--seed", type=int, default=0)
 
     sub = command("audit", _audit, "look for shortcuts: can a task be solved without content?")
-    what = sub.add_mutually_exclusive_group(required=True)
-    what.add_argument("--task", help="a tiny network is trained on pictures without content")
-    what.add_argument("--model", help="a run folder, or a zoo name: is it compression that it "
-                      "learnt?")
-    sub.add_argument("--data", help="with --model: pictures of at least twice the side")
-    sub.add_argument("--split", default="train")
-    sub.add_argument("--images", type=int, default=256, help="pictures to look at, at most")
-    sub.add_argument("--quality", type=int, default=75, help="of JPEG")
+    sub.add_argument("--task", required=True)
     sub.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE",
                      help="an option of the task")
     sub.add_argument("--probes", nargs="*", help="default: all")
     sub.add_argument("--sobel", action="store_true", help="the network sees edges only")
     sub.add_argument("--side", type=int, help="of your pictures, in pixels: where the task "
-                     "enlarges them, and with --model")
+                     "enlarges them")
     sub.add_argument("--steps", type=int, default=400)
     sub.add_argument("--seed", type=int, default=0)
+
+    sub = command("audit-compression", _audit_compression,
+                  "does a trained model solve its puzzle by JPEG compression?")
+    sub.add_argument("model", help="a run folder, or a zoo name")
+    sub.add_argument("--data", required=True, help="pictures of at least three times the side")
+    sub.add_argument("--split", default="train")
+    sub.add_argument("--side", type=int, required=True,
+                     help="of the pictures that it was trained on, in pixels")
+    sub.add_argument("--quality", type=int, default=75, help="of JPEG, 1 to 100")
+    sub.add_argument("--images", type=int, default=256, help="pictures to look at, at most")
 
     sub = command("report", _report, "one HTML page on trained models, and its JSON")
     sub.add_argument("models", nargs="+", metavar="MODEL", help="a zoo name, or a run folder")
@@ -169,18 +172,9 @@ def _rescale(arguments):
 
 
 def _audit(arguments):
-    from keras_pretext import data, tasks
-    from keras_pretext.evaluation.audit import audit, compression
+    from keras_pretext import tasks
+    from keras_pretext.evaluation.audit import audit
 
-    if arguments.model:
-        if not arguments.data or not arguments.side:
-            raise ValueError("--model is audited with --data (large pictures) and --side (pixels "
-                             "of those that it was trained on)")
-        row = compression(read_model(arguments.model),
-                          data.open(arguments.data, split=arguments.split), arguments.side,
-                          arguments.quality, arguments.images)
-        print(row)
-        return 1 if row.leaks else 0
     rows = audit(tasks.get(arguments.task, **settings(arguments.set)), arguments.probes,
                  steps=arguments.steps, seed=arguments.seed, sobel=arguments.sobel,
                  side=arguments.side, report=lambda row: print(row, flush=True))
@@ -188,6 +182,17 @@ def _audit(arguments):
     print(f"{arguments.task} can be solved by: {', '.join(leaks)}" if leaks
           else f"{arguments.task}: no shortcut found")
     return 1 if leaks else 0
+
+
+def _audit_compression(arguments):
+    from keras_pretext import data
+    from keras_pretext.evaluation.audit import compression
+
+    row = compression(read_model(arguments.model),
+                      data.open(arguments.data, split=arguments.split), arguments.side,
+                      quality=arguments.quality, pictures=arguments.images)
+    print(row)
+    return 1 if row.leaks else 0
 
 
 def _report(arguments):

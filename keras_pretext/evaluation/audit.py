@@ -17,6 +17,8 @@ from keras_pretext.training.pretext_metrics import evaluate, forward
 
 probes = Registry("audit probe")
 LIMIT = 0.05
+LARGE = 0.25  # of what a trained model tells: less is told from this, or it is not decided
+PUZZLES = ("rotation", "relative_patch", "jigsaw", "damaged_jigsaw")
 GROUPS = 32  # of pictures with one cast, where the answer is the picture itself
 
 
@@ -59,6 +61,7 @@ class CompressionRow:
         share: of what is above chance on compressed pictures, the part that is not there without.
         error: the standard error of `share`, as of independent pictures.
         leaks: whether `share` is more than the limit and two errors.
+        decided: False where the error is too large to tell, as where little is above chance.
     """
 
     metric: str
@@ -71,13 +74,17 @@ class CompressionRow:
     share: float
     error: float
     leaks: bool
+    decided: bool
 
     def __str__(self):
-        verdict = "LEAKS" if self.leaks else "closed"
-        return (f"{self.metric} {self.plain:.3f} without compression at {self.side} pixels, "
-                f"{self.compressed:.3f} as JPEG of quality {self.quality}, chance "
-                f"{self.chance:.3f}: {max(0.0, self.share):4.0%} \N{PLUS-MINUS SIGN} "
-                f"{self.error:.0%} is compression, {verdict}")
+        text = (f"{self.metric} {self.plain:.3f} without compression at {self.side} pixels, "
+                f"{self.compressed:.3f} as JPEG of quality {self.quality} ({self.pictures} "
+                f"pictures), chance {self.chance:.3f}: ")
+        if self.share != self.share:
+            return text + "too little above chance to tell"
+        verdict = "LEAKS" if self.leaks else "closed" if self.decided else "not decided"
+        return (f"{text}{max(0.0, self.share):4.0%} \N{PLUS-MINUS SIGN} {self.error:.0%} is "
+                f"compression, {verdict}")
 
 
 def field(rng, count, size, blur, channels=3):
@@ -201,55 +208,72 @@ def compression(model, source, side, quality=75, pictures=256, limit=LIMIT):
     """Asks a trained model whether it solves its puzzle by the compression of its pictures.
 
     The central squares of large pictures are shrunk to the size of those that it was trained on,
-    so that blocks of their own are gone, and seen twice: as they are, and as JPEG files of that
-    size. What is in the pictures is the same.
+    so that little is left of blocks of their own, and asked twice: as they are, and as JPEG files
+    of that size. What is in them is the same. A model that knows JPEG only may also lose a little
+    because pictures without are another kind: the share is at most what is reported.
 
     Args:
-        model: a PretextModel, for instance of `training.load_run` or `zoo.pretext_model`.
-        source: pictures that it has not seen, at least twice as large.
+        model: a PretextModel of a puzzle, for instance of `training.load_run` or
+            `zoo.pretext_model`: rotation, relative_patch, jigsaw or damaged_jigsaw.
+        source: pictures that it has not seen, at least three times as large.
         side: pixels, of the pictures that it was trained on.
-        quality: of JPEG; 75 is what most programs write.
-        pictures: how many, at most.
+        quality: of JPEG, 1 to 100; 75 is what most programs write.
+        pictures: how many, at most, drawn at random.
         limit: the share that counts as a leak.
 
     Returns:
         a CompressionRow.
 
     Raises:
-        ValueError: where the task has no metric of known chance or its labels are of the data,
-            or where no picture is large enough.
+        ValueError: for another task, where no picture is large enough, or for arguments out of
+            range.
     """
-    task, layer = model.task, model.task.layer(augment=False)
-    metric = next((k for k in task.chance if k != "loss"), None)
-    if metric is None or layer.uses_labels or layer.uses_index:
-        raise ValueError("compression is measured by a metric whose chance is known, of a task "
-                         f"that makes its labels from the picture. Received: {task.name!r}")
+    for name, value, largest in (("side", side, np.inf), ("quality", quality, 100),
+                                 ("pictures", pictures, np.inf)):
+        if not 1 <= value <= largest:
+            bound = "at least 1" if largest == np.inf else "1 to 100"
+            raise ValueError(f"{name} is {bound}. Received: {value}")
+    task = model.task
+    if task.name not in PUZZLES:  # of others the pictures are the answer, and it changes with them
+        raise ValueError(f"compression is measured of a puzzle: {', '.join(PUZZLES)}. "
+                         f"Received: {task.name!r}")
+    metric = _metric(task)
     small = _shrunk(source, side, pictures)
     plain, compressed = (evaluate(model, ArraySource(images), batch_size=32)[metric]
                          for images in (small, _as_jpeg(small, quality)))
     chance, count = task.chance[metric], len(small)
-    above = max(compressed - chance, 1e-6)
-    share = (compressed - plain) / above
-    error = sum(p * (1 - p) / count for p in (plain, compressed)) ** 0.5 / above
+    above, noise = compressed - chance, (compressed * (1 - compressed) / count) ** 0.5
+    share = error = float("nan")
+    if above > 2 * noise:
+        share = (compressed - plain) / above
+        error = (plain * (1 - plain) / count + ((1 - share) * noise) ** 2) ** 0.5 / above
+    leaks = bool(share > limit + 2 * error)
     return CompressionRow(metric, plain, compressed, chance, side, quality, count, share, error,
-                          bool(share > limit + 2 * error))
+                          leaks, leaks or bool(share + 2 * error < LARGE))
+
+
+def _metric(task):
+    """The first metric of a task that is an accuracy, so that chance and 1 are its ends; or None.
+    """
+    return next((k for k in task.chance if k.endswith("accuracy")), None)
 
 
 def _shrunk(source, side, count):
-    """Central squares of the first pictures of at least twice the side: uint8 `(n, side, side, 3)`.
-    """
-    out = []
-    for _, images in source.pictures(np.arange(source.num_examples), batch=1):
-        edge = min(images.shape[1:3])
-        if edge < 2 * side:
+    """Central squares of random pictures of three times the side: uint8 `(n, side, side, 3)`."""
+    shape, out, small = source.uniform_shape, [], 3 * side
+    order = np.random.default_rng(0).permutation(source.num_examples)
+    for k in order if shape is None or min(shape[:2]) >= small else ():
+        (_, (image,)), = source.pictures([k])
+        edge = min(image.shape[:2])
+        if edge < small:
             continue
-        y, x = ((length - edge) // 2 for length in images.shape[1:3])
-        square = Image.fromarray(np.asarray(images[0, y:y + edge, x:x + edge]))
+        y, x = ((length - edge) // 2 for length in image.shape[:2])
+        square = Image.fromarray(np.asarray(image[y:y + edge, x:x + edge]))
         out.append(np.asarray(square.resize((side, side), Image.Resampling.BICUBIC)))
         if len(out) == count:
             break
     if not out:
-        raise ValueError(f"these pictures are shrunk to {side} pixels; none is {2 * side} or more "
+        raise ValueError(f"these pictures are shrunk to {side} pixels; none has {small} or more "
                          f"on its short side. Received: {source.name!r}")
     return np.stack(out)
 
@@ -285,7 +309,7 @@ def audit(task, names=None, steps=400, batch_size=16, pictures=1024, seed=0, lim
         ValueError: for an unknown probe, a task without such a metric, one that has its pictures'
             indices for labels, or an exemplar with more than a quarter as many classes as pictures.
     """
-    metric = next((k for k in task.chance if k != "loss"), None)
+    metric = _metric(task)
     if metric is None:
         raise ValueError("an audit needs a metric whose chance is known. "
                          f"Received: task {task.name!r} with chance {task.chance}")
@@ -294,6 +318,8 @@ def audit(task, names=None, steps=400, batch_size=16, pictures=1024, seed=0, lim
     makers = {name: probes.get(name) for name in names}
     if parts and "noise" not in makers:
         makers = {"noise": probes.get("noise"), **makers}
+    if side is not None and side < 1:
+        raise ValueError(f"side is at least 1. Received: {side}")
     size, layer = side or round(1.3 * task.framing.size), task.layer()
     groups, targets = _groups(task, layer, pictures)
     rows, chance = [], task.chance[metric]

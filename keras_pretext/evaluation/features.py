@@ -33,7 +33,7 @@ def cache_root():
 
 
 def cache_limit():
-    """Bytes that a folder of the cache may take: $KERAS_PRETEXT_CACHE_GB (50) times 1e9."""
+    """Bytes `features` and `pictures` may each take: $KERAS_PRETEXT_CACHE_GB (50) times 1e9."""
     value = os.environ.get("KERAS_PRETEXT_CACHE_GB") or "50"
     try:
         limit = float(value) * 1e9
@@ -46,26 +46,29 @@ def cache_limit():
 
 
 def make_room(folder, needed):
-    """Removes the files used longest ago until `needed` more bytes are within the cache's limit.
+    """Removes the files used longest ago until `needed` more bytes fit the limit and the disk.
 
     What is asked for now is written also where it alone is more. Parts that a killed process
-    left there a day ago go too. Open memory maps of removed files stay readable.
+    left there a day ago go too. Open memory maps of removed files stay readable. What cannot be
+    removed (a folder that others write too) stays.
     """
     limit, now, held = cache_limit(), time.time(), []
-    for path in folder.glob("*.npy") if folder.is_dir() else ():
-        with contextlib.suppress(FileNotFoundError):  # another process makes room too
-            found = path.stat()
-            held.append((found.st_mtime, found.st_size, path))
     for path in folder.glob(".part*"):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             if now - path.stat().st_mtime > DAY:
                 path.unlink()
-    total = needed + sum(size for _, size, _ in held)
+    for path in folder.glob("*.npy"):
+        with contextlib.suppress(OSError):
+            found = path.stat()
+            held.append((found.st_mtime, found.st_size, path))
+    excess = max(needed + sum(size for _, size, _ in held) - limit,
+                 needed - shutil.disk_usage(folder).free)
     for _, size, path in sorted(held):
-        if total <= limit:
+        if excess <= 0:
             return
-        path.unlink(missing_ok=True)
-        total -= size
+        with contextlib.suppress(OSError):
+            path.unlink()
+            excess -= size
 
 
 def size_for(model, source):
@@ -149,10 +152,12 @@ def feature_views(model, source, flips=(False, True), taps=None, image_size=None
     paths = {(tap, view): root / f"{digest(*base, tap, str(view))[:32]}.npy"
              for tap in taps for view in views}
     try:
-        missing = {key: path for key, path in paths.items() if not _used(path)}
+        found = {key: _kept(path) for key, path in paths.items()}  # open: they may make room
+        missing = {key: paths[key] for key, values in found.items() if values is None}
         if missing:
             _compute(backbone, source, missing, image_size, pooling, batch_size, tiles)
-        return [{tap: np.load(paths[tap, view], mmap_mode="r") for tap in taps} for view in views]
+            found.update({key: np.load(path, mmap_mode="r") for key, path in missing.items()})
+        return [{tap: found[tap, view] for tap in taps} for view in views]
     finally:
         if not cache:
             shutil.rmtree(root, ignore_errors=True)  # the maps stay open
@@ -165,12 +170,14 @@ def pictures(source, image_size, cache=True):
     root = cache_root() / "pictures" if cache else pathlib.Path(tempfile.mkdtemp())
     path = root / f"{digest(VERSION, source.fingerprint(), source.split, str(image_size))[:32]}.npy"
     try:
-        if not _used(path):
+        found = _kept(path)
+        if found is None:
             shape = (image_size, image_size, 3)
             with _written({None: (path, np.uint8, shape)}, source.num_examples) as files:
                 for batch in batches(source, image_size, 500):
                     files[None].write(np.ascontiguousarray(batch).tobytes())
-        return np.load(path, mmap_mode="r")
+            found = np.load(path, mmap_mode="r")
+        return found
     finally:
         if not cache:
             shutil.rmtree(root, ignore_errors=True)
@@ -192,15 +199,14 @@ def in_precision(backbone, dtype):
     return copy
 
 
-def _used(path):
-    """Whether a file is there; it then counts as used now."""
-    try:
+def _kept(path):
+    """The memory map of a file, which then counts as used now; None where there is none."""
+    with contextlib.suppress(OSError):  # a cache that others wrote
         os.utime(path)
-    except FileNotFoundError:
-        return False
-    except OSError:  # a cache that others wrote
-        return path.exists()
-    return True
+    try:
+        return np.load(path, mmap_mode="r")
+    except (FileNotFoundError, NotADirectoryError):  # the second is told when it is written
+        return None
 
 
 @contextlib.contextmanager
@@ -220,9 +226,9 @@ def _written(wanted, count):
             size = count * int(np.prod(shape)) * np.dtype(dtype).itemsize
             needed[path.parent] = needed.get(path.parent, 0) + size
         for folder, size in needed.items():
+            folder.mkdir(parents=True, exist_ok=True)
             make_room(folder, size)
         for key, (path, dtype, shape) in wanted.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part")
             files[key], parts[key] = os.fdopen(handle, "wb"), pathlib.Path(name)
             np.lib.format.write_array_header_1_0(files[key], {

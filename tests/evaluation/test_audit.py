@@ -150,7 +150,8 @@ def test_a_leak_is_more_than_the_limit_and_two_standard_errors(monkeypatch):
 
 
 def large_pictures(rng, count=20):
-    return ArraySource(auditing._pixels(auditing.field(rng, count, 100, 3.0)[:, 10:]), name="large")
+    return ArraySource(auditing._pixels(auditing.field(rng, count, 130, 3.0)[:, 5:-5]),
+                       name="large")
 
 
 @pytest.fixture
@@ -158,40 +159,72 @@ def rotations():
     return tasks.get("rotation", image_size=24).attach(auditing._Tiny())
 
 
-def test_compression_is_what_a_model_loses_without_it(rng, rotations, monkeypatch):
-    """The same shrunk squares are asked, once as they are and once as JPEG of their own size."""
+def compressions(model, source, monkeypatch, accuracies, *arguments, **options):
+    """The row where a model has these accuracies, and the pictures that it was asked."""
     asked = []
 
     def evaluate(model, source, batch_size):
         asked.append(source.arrays()[0])
-        return {"loss": 1.0, "accuracy": (0.4, 0.85)[len(asked) - 1]}
+        return {"loss": 1.0, "accuracy": accuracies[len(asked) - 1]}
 
     monkeypatch.setattr(auditing, "evaluate", evaluate)
+    return auditing.compression(model, source, *arguments, **options), asked
+
+
+def test_compression_is_what_a_model_loses_without_it(rng, rotations, monkeypatch):
+    """The same shrunk squares are asked, once as they are and once as JPEG of their own size."""
     source = large_pictures(rng)
-    row = auditing.compression(rotations, source, 40, pictures=16)
-    plain, compressed = asked
-    assert plain.shape == (16, 40, 40, 3) and row.pictures == 16
-    square = Image.fromarray(source.arrays()[0][3, :, 5:95])
-    np.testing.assert_array_equal(plain[3], square.resize((40, 40), Image.Resampling.BICUBIC))
+    row, (plain, compressed) = compressions(rotations, source, monkeypatch, (0.4, 0.85), 40,
+                                            quality=60, pictures=16)
+    assert plain.shape == (16, 40, 40, 3) and (row.pictures, row.quality) == (16, 60)
+    squares = {Image.fromarray(image[:, 5:125]).resize(
+        (40, 40), Image.Resampling.BICUBIC).tobytes() for image in source.arrays()[0]}
+    assert len({image.tobytes() for image in plain} & squares) == 16
     file = io.BytesIO()
-    Image.fromarray(plain[3]).save(file, "JPEG", quality=75)
+    Image.fromarray(plain[3]).save(file, "JPEG", quality=60)
     np.testing.assert_array_equal(compressed[3], Image.open(file))
     assert row.share == pytest.approx(0.45 / 0.6)
-    assert row.error == pytest.approx(((0.4 * 0.6 + 0.85 * 0.15) / 16)**0.5 / 0.6)
-    assert row.leaks and "75% \N{PLUS-MINUS SIGN} 25% is compression, LEAKS" in str(row)
+    variance = 0.4 * 0.6 + (1 - row.share)**2 * 0.85 * 0.15
+    assert row.error == pytest.approx((variance / 16)**0.5 / 0.6)
+    assert row.leaks and "75% \N{PLUS-MINUS SIGN} 21% is compression, LEAKS" in str(row)
 
 
-def test_a_model_that_knows_nothing_leaks_nothing(rng, rotations):
-    row = auditing.compression(rotations, large_pictures(rng), 40)
-    assert row.pictures == 20 and not row.leaks
+def test_the_error_of_the_share_is_that_of_draws(rng, rotations, monkeypatch):
+    def drawn(p):
+        return rng.binomial(20, p) / 20
+
+    rows = [compressions(rotations, large_pictures(rng), monkeypatch, (drawn(0.8), drawn(0.9)), 40
+                         )[0] for _ in range(40)]
+    shares = np.array([row.share for row in rows])
+    assert np.mean([row.error for row in rows]) == pytest.approx(shares.std(), rel=0.35)
+
+
+@pytest.mark.parametrize("accuracies, verdict", [
+    ((0.97, 0.98), "closed"), ((0.6, 0.6), "not decided"), ((0.1, 0.3), "too little above chance"),
+    ((0.3, 0.2), "too little above chance")])
+def test_what_is_not_known_is_not_called_closed(rng, rotations, monkeypatch, accuracies, verdict):
+    row, _ = compressions(rotations, large_pictures(rng), monkeypatch, accuracies, 40)
+    assert not row.leaks and verdict in str(row), str(row)
+
+
+def test_of_several_heads_the_puzzle_is_measured(rng):
+    damaged = tasks.get("damaged_jigsaw", **TILES, cell=28)
+    assert auditing._metric(damaged) == "jigsaw_accuracy"
+    row = auditing.compression(damaged.attach(auditing._Tiny()), large_pictures(rng, 4), 40)
+    assert row.metric == "jigsaw_accuracy" and row.pictures == 4
 
 
 def test_what_compression_cannot_be_measured_on(rng, rotations):
-    with pytest.raises(ValueError, match="none is 92 or more.*Received: 'large'"):
-        auditing.compression(rotations, large_pictures(rng), 46)
+    with pytest.raises(ValueError, match="none has 123 or more.*Received: 'large'"):
+        auditing.compression(rotations, large_pictures(rng), 41)
     model = tasks.get("exemplar", num_classes=4, patch=16).attach(auditing._Tiny())
-    with pytest.raises(ValueError, match="makes its labels from the picture.*exemplar"):
+    with pytest.raises(ValueError, match="of a puzzle: rotation.*Received: 'exemplar'"):
         auditing.compression(model, large_pictures(rng), 40)
+    for name, value in (("side", 0), ("quality", 0), ("quality", 101), ("pictures", 0)):
+        with pytest.raises(ValueError, match=f"{name} is .*Received: {value}"):
+            auditing.compression(rotations, large_pictures(rng), **{"side": 40, name: value})
+    with pytest.raises(ValueError, match="side is at least 1. Received: 0"):
+        auditing.audit(tasks.get("relative_patch", **SMALL), ["jpeg"], pictures=16, side=0)
 
 
 def test_pictures_of_the_asked_size_are_made(monkeypatch):
@@ -264,12 +297,15 @@ def test_an_unknown_probe_tells_the_nearest():
         auditing.audit(tasks.get("relative_patch", **SMALL), ["cromatic"])
 
 
-def test_a_trained_model_on_the_command_line(capsys, rng, tmp_path):
+def test_a_trained_model_on_the_command_line(capsys, rng, tmp_path, monkeypatch):
     backbone = backbones.get("network_in_network", blocks=3)
     tasks.get("rotation", image_size=32).attach(backbone).save(tmp_path / "model.keras")
     np.savez(tmp_path / "large.npz", images=large_pictures(rng).arrays()[0])
-    model = ["audit", "--model", str(tmp_path / "model.keras")]
-    assert cli.main([*model, "--data", f"npz:{tmp_path / 'large.npz'}", "--side", "40"]) == 0
-    assert "without compression at 40 pixels" in capsys.readouterr().out
-    assert cli.main(model) == 2
-    assert "--data (large pictures) and --side" in capsys.readouterr().err
+    command = ["audit-compression", str(tmp_path / "model.keras"), "--data",
+               f"npz:{tmp_path / 'large.npz'}", "--side", "40"]
+    assert cli.main([*command, "--images", "5", "--quality", "30"]) == 0
+    told = capsys.readouterr().out
+    assert "without compression at 40 pixels" in told and "quality 30 (5 pictures)" in told
+    answers = iter((0.5, 0.9))
+    monkeypatch.setattr(auditing, "evaluate", lambda *_, **__: {"accuracy": next(answers)})
+    assert cli.main(command) == 1 and "LEAKS" in capsys.readouterr().out

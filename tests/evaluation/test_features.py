@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import sys
 
 import keras
@@ -162,6 +163,35 @@ def test_the_cache_is_bounded(backbone, train, test, cache, monkeypatch):
     images, _ = test.arrays()
     found = evaluation.features(backbone, test, "low")["low"]
     np.testing.assert_allclose(found, expected(backbone, images, "low"), atol=2e-3)
+    assert len(files(cache)) == 1
+
+
+def test_what_is_read_now_may_make_room_for_what_is_written(backbone, train, cache, monkeypatch):
+    monkeypatch.setenv("KERAS_PRETEXT_CACHE_GB", "0")
+    images, _ = train.arrays()
+    evaluation.features(backbone, train, "low")
+    for tap, values in evaluation.features(backbone, train).items():
+        np.testing.assert_allclose(values, expected(backbone, images, tap), rtol=2e-3, atol=2e-3)
+
+
+def test_a_full_disk_makes_room(backbone, train, cache, monkeypatch):
+    evaluation.features(backbone, train, "low")
+    usage = shutil.disk_usage(cache)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage._replace(free=10))
+    evaluation.features(backbone, train, "high")
+    assert len(files(cache)) == 1
+
+
+def test_what_cannot_be_removed_stays(backbone, train, cache, monkeypatch):
+    evaluation.features(backbone, train, "low")
+
+    def refused(*_, **__):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setenv("KERAS_PRETEXT_CACHE_GB", "0")
+    with monkeypatch.context() as patch:
+        patch.setattr(module.pathlib.Path, "unlink", refused)
+        module.make_room(cache / "features", 1)
     assert len(files(cache)) == 1
 
 
