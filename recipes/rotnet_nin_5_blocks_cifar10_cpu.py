@@ -2,7 +2,8 @@
 
 Paper: 89.76 % non-linear on ConvB2 after 100 epochs (Gidaris et al., 2018, Table 1).
 Ours: 77.11 % non-linear on ConvB2, 63.60 % on ConvB5 after 2 epochs; 66.29 % for random weights of
-ConvB2 (10 probe epochs, 3 seeds: the card of `rotnet_nin_5_blocks`).
+ConvB2 (10 probe epochs, 3 seeds). It was the first version of `rotnet_nin_5_blocks`, which is now
+what a GPU made of `rotnet_nin_5_blocks_cifar10.py`.
 Cost: 62 minutes on one CPU core.
 Command: keras-pretext pretrain recipes/rotnet_nin_5_blocks_cifar10_cpu.py
 """

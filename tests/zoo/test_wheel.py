@@ -12,7 +12,7 @@ from keras_pretext import zoo
 from keras_pretext.zoo import store
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SMALL = 15_000_000  # bytes: what a wheel holds; larger entries are fetched
+SMALL = 11_000_000  # bytes: what a wheel holds; larger entries are fetched
 _OFFLINE = """
 import socket
 def refuse(*args, **kwargs): raise OSError("no network in this test")
