@@ -1,8 +1,10 @@
 """Supervised 3-block Network-in-Network on CIFAR-10: the reference for `rotnet_nin` on a CPU.
 
 Paper: 92.80 % after 200 epochs (Gidaris et al., 2018, Table 3).
-Ours: 81.19 % after 4 epochs (test split, read back from disk), as many as `rotnet_nin` was trained
-for (which sees each picture in four rotations).
+Ours: 81.19 % after 4 epochs (test split, read back from disk), as many as the first version of
+`rotnet_nin` (which saw each picture in four rotations). It is the supervised reference in the
+non-linear and conv rows of the cards; `supervised_nin` is what a GPU made of
+`supervised_nin_cifar10.py`.
 Cost: 18 minutes on two busy CPU cores.
 Command: keras-pretext pretrain recipes/supervised_nin_cifar10_cpu.py
 """

@@ -220,6 +220,9 @@ def test_what_compression_cannot_be_measured_on(rng, rotations):
     model = tasks.get("exemplar", num_classes=4, patch=16).attach(auditing._Tiny())
     with pytest.raises(ValueError, match="of a puzzle: rotation.*Received: 'exemplar'"):
         auditing.compression(model, large_pictures(rng), 40)
+    model = tasks.get("damaged_jigsaw", **TILES, cell=28, heads=["inpainting"])
+    with pytest.raises(ValueError, match="jigsaw head.*Received: 'damaged_jigsaw'"):
+        auditing.compression(model.attach(auditing._Tiny()), large_pictures(rng), 40)
     for name, value in (("side", 0), ("quality", 0), ("quality", 101), ("pictures", 0)):
         with pytest.raises(ValueError, match=f"{name} is .*Received: {value}"):
             auditing.compression(rotations, large_pictures(rng), **{"side": 40, name: value})
