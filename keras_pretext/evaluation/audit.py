@@ -17,7 +17,7 @@ from keras_pretext.training.pretext_metrics import evaluate, forward
 
 probes = Registry("audit probe")
 LIMIT = 0.05
-LARGE = 0.25  # of what a trained model tells: less is told from this, or it is not decided
+LARGE = 0.25  # a share of compression that may be as large is not called closed
 PUZZLES = ("rotation", "relative_patch", "jigsaw", "damaged_jigsaw")
 GROUPS = 32  # of pictures with one cast, where the answer is the picture itself
 
@@ -228,11 +228,11 @@ def compression(model, source, side, quality=75, pictures=256, limit=LIMIT):
         ValueError: for another task, where no picture is large enough, or for arguments out of
             range.
     """
-    for name, value, largest in (("side", side, np.inf), ("quality", quality, 100),
-                                 ("pictures", pictures, np.inf)):
-        if not 1 <= value <= largest:
-            bound = "at least 1" if largest == np.inf else "1 to 100"
-            raise ValueError(f"{name} is {bound}. Received: {value}")
+    for name, value in (("side", side), ("pictures", pictures)):
+        if value < 1:
+            raise ValueError(f"{name} is at least 1. Received: {value}")
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality is 1 to 100. Received: {quality}")
     task = model.task
     metric = _metric(task) if task.name in PUZZLES else None
     if metric is None:  # of others the pictures are the answer, and it changes with them
@@ -253,8 +253,7 @@ def compression(model, source, side, quality=75, pictures=256, limit=LIMIT):
 
 
 def _metric(task):
-    """The first metric of a task that is an accuracy, so that chance and 1 are its ends; or None.
-    """
+    """The first accuracy among a task's metrics, whose ends are chance and 1; or None."""
     return next((k for k in task.chance if k.endswith("accuracy")), None)
 
 
