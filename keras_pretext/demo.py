@@ -11,6 +11,7 @@ from keras_pretext import data, evaluation
 from keras_pretext.data.draws import draws
 from keras_pretext.training import Recipe, load_run, train
 from keras_pretext.training.checkpoint import write_json
+from keras_pretext.training.precision import quicker
 from keras_pretext.visualize import puzzle_sheet
 
 # the same as recipes/smoke/rotnet_nin_scenes.py, which an installed wheel does not hold
@@ -34,6 +35,8 @@ TAP = "block2"
 def demo(out, recipe=RECIPE, probe_epochs=5):
     """Runs the demo in the folder `out` and prints what it finds; a finished run is not repeated.
 
+    In float32 where the processor emulates bfloat16.
+
     Returns:
         dict with `rotation_accuracy`, and the linear probe's accuracy of the `trained` and the
         `random` network; also written to `out/demo.json`, with the picture `out/puzzles.png`.
@@ -42,7 +45,7 @@ def demo(out, recipe=RECIPE, probe_epochs=5):
     finished = out / "final" / "metrics.json"
     print("1. RotNet learns from unlabelled scenes by how much they were rotated", flush=True)
     if not finished.exists():
-        train(recipe, out)
+        train(recipe.replace(precision=quicker(recipe.precision)), out)
     model = load_run(out)
     scores = {"rotation_accuracy": json.loads(finished.read_text())["test_accuracy"]}
     print(f"   rotation accuracy {scores['rotation_accuracy']:.1%}, "

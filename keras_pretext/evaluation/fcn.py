@@ -169,7 +169,7 @@ def check_options(options):
 def run_fcn(protocol, metric, model, train, test, outputs, target, fill, loss, score, taps=None,
             iterations=100_000, batch_size=None, learning_rate=None, momentum=None, decay=5e-4,
             normalize=None, drops=(), flip=False, fc_units=None, fc_kernel=None, rescaled=True,
-            seeds=(0,), dtype="mixed_bfloat16", report=None):
+            seeds=(0,), dtype=None, report=None):
     """Trains an `FCN` on whole pictures and measures it. Options are those of the protocols.
 
     Args:

@@ -163,7 +163,7 @@ def epoch_order(available, count, seed, epoch, num_draws):
 def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), epochs=10,
               batch_size=128, learning_rate=0.1, drops=(0.4, 0.8, 0.9), factor=0.2, decay=5e-4,
               nesterov=True, pooling=None, image_size=None, flip=True, indices=None,
-              epoch_size=None, dtype="mixed_bfloat16", feature_dtype=None, cache=True, tiles=1,
+              epoch_size=None, dtype=None, feature_dtype=None, cache=True, tiles=1,
               crops=0):
     """Trains `head(maps_shape, classes, seed, name) -> keras.Model` on every tap and seed.
 
@@ -182,7 +182,8 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
             and a file of its features.
         indices: the training examples to use; all by default.
         epoch_size: examples an epoch draws (cycling `indices`); their number by default.
-        dtype: the heads' dtype policy; normalisation over maps, logits and loss are float32.
+        dtype: the heads' dtype policy, by default the quicker of "mixed_bfloat16" and "float32" on
+            this machine; normalisation over maps, logits and loss are float32.
         feature_dtype, cache, tiles: `dtype`, `cache` and `tiles` of `features`.
 
     Returns:
@@ -280,7 +281,7 @@ def fan_out(seed):
 
 def finetune(protocol, head, model, train, test, taps, seeds=(0, 1, 2), epochs=10, batch_size=128,
              learning_rate=0.1, drops=(0.4, 0.8, 0.9), factor=0.2, slower=0.1, pooling=None,
-             image_size=None, flip=True, indices=None, epoch_size=None, dtype="mixed_bfloat16",
+             image_size=None, flip=True, indices=None, epoch_size=None, dtype=None,
              cache=True):
     """Trains a head and a copy of the extractor together, the extractor `slower` times as fast.
 

@@ -95,7 +95,7 @@ def network(backbone, train, classes, fc_units=(4096, 4096), image_size=227, see
 def voc_classification(model, train, test, taps=None, row="all", iterations=80_000, batch_size=16,
                        learning_rate=0.001, decay=1e-6, crops=10, scale=(0.5, 2.0), crop=227,
                        rescaled=True, fc_units=(4096, 4096), seeds=(0,), image_size=None,
-                       dtype="mixed_bfloat16", report=None):
+                       dtype=None, report=None):
     """Fine-tunes a copy of a backbone for sigmoid classification; mean average precision.
 
     Random rescaling by `scale`, a crop of 227 pixels, mirroring; SGD with momentum 0.9, the rate

@@ -31,7 +31,7 @@ from keras_pretext.training import (
     tables,
 )
 from keras_pretext.training.health import Health, NotFinite
-from keras_pretext.training.precision import precision
+from keras_pretext.training.precision import precision, quicker
 from keras_pretext.training.pretext_metrics import compiled, evaluate
 from keras_pretext.training.recipe import load_recipe
 from keras_pretext.training.runs import load_run
@@ -423,6 +423,7 @@ class Trainer:
             self._manifest()
         self._adopt()
         self._call("on_start")
+        self._advise()
         steps = self._tensorflow_steps() if on_tensorflow() else self._other_steps()
         bar, row, waited, mark, marked = self._bar(), {}, 0.0, time.perf_counter(), self.step
         stop = self.total_steps
@@ -481,6 +482,14 @@ class Trainer:
         if not on_tensorflow():
             zeros = [v.value for v in self.model.metrics_variables]
             self._state = (*self._state[:3], zeros)
+
+    def _advise(self):
+        """Says so where this machine would take many times as long as it could."""
+        recipe = self.recipe
+        if self.progress and self.cluster.chief and quicker(recipe.precision) != recipe.precision:
+            print(f"{recipe.name}: this processor has no instructions for bfloat16, convolutions "
+                  "take some ten times as long to train in it. A new run with --set "
+                  "precision=float32 is quicker.", file=sys.stderr, flush=True)
 
     def _bar(self):
         if not self.progress or not self.cluster.chief:

@@ -65,7 +65,7 @@ def fast_rcnn(model, train, test, taps=None, iterations=150_000, batch_size=2, b
               learning_rate=0.001, momentum=0.9, decay=5e-4, drops=(1 / 3, 2 / 3),
               scales=(480, 576, 688, 864, 1200), max_side=2000, test_scale=600,
               test_max_side=1000, freeze=None, fc_units=None, pool=None, pooling="crop",
-              search=None, rescaled=True, seeds=(0,), dtype="mixed_bfloat16", report=None):
+              search=None, rescaled=True, seeds=(0,), dtype=None, report=None):
     """`girshick2015-fast-rcnn`: mean average precision of detection.
 
     Boxes of selective search are pooled from the last convolution and classified; all layers

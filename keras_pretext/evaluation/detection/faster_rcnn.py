@@ -136,7 +136,7 @@ def faster_rcnn(model, train, test, taps=None, iterations=70_000, boxes_a_pictur
                 learning_rate=0.001, momentum=0.9, decay=5e-4, drops=(5 / 7,), scales=(600,),
                 max_side=1000, test_scale=600, test_max_side=1000, anchor_sides=(128, 256, 512),
                 proposals=(2000, 300), freeze=None, fc_units=None, pool=None, pooling="crop",
-                rescaled=True, seeds=(0,), dtype="mixed_bfloat16", report=None):
+                rescaled=True, seeds=(0,), dtype=None, report=None):
     """`ren2015-faster-rcnn`: mean average precision of detection, without selective search.
 
     A proposal network on the same maps is trained together with the detector (approximate joint
