@@ -13,7 +13,6 @@ _PARTS = ("tasks", "backbones", "layers", "losses", "image", "data", "training",
           "visualize", "zoo", "serving")
 
 _backend.choose()
-_backend.use_onednn()
 
 
 def __getattr__(name):

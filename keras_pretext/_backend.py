@@ -1,4 +1,4 @@
-"""Which Keras backend is installed, found without importing one, and how it is to compute."""
+"""Which Keras backend is installed, found without importing one."""
 
 import importlib.util
 import os
@@ -23,15 +23,6 @@ def choose():
         return
     if not _installed("tensorflow") and _installed("jax"):
         os.environ["KERAS_BACKEND"] = "jax"
-
-
-def use_onednn():
-    """Asks TensorFlow for oneDNN's kernels on every processor, where nobody has chosen.
-
-    By itself it has them only on those with AVX-512 VNNI and newer. With AVX2 they halve the time
-    of a training step.
-    """
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def require():

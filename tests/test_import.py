@@ -77,13 +77,6 @@ def test_unknown_part_names_the_parts():
         keras_pretext.taskz  # noqa: B018
 
 
-@pytest.mark.parametrize(("chosen", "found"), [({}, "1"), ({"TF_ENABLE_ONEDNN_OPTS": "0"}, "0")])
-def test_tensorflow_is_asked_for_onednn_unless_somebody_has_chosen(monkeypatch, chosen, found):
-    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
-    code = "import os, keras_pretext; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
-    assert run("-c", code, **chosen).stdout.strip() == found
-
-
 def test_missing_backend_names_the_extras():
     done = run("-c", "import keras_pretext.tasks", KERAS_BACKEND="no_such_backend")
     assert done.returncode != 0

@@ -19,7 +19,7 @@ from keras_pretext.evaluation.features import (
 )
 from keras_pretext.evaluation.pooling import pooled
 from keras_pretext.training.optimizers import CoupledSGD
-from keras_pretext.training.precision import precision
+from keras_pretext.training.precision import precision, quicker
 
 CLASSES = "accuracy of each class"
 MOST_CLASSES = 20  # that it is told of
@@ -205,6 +205,7 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
     count = epoch_size or len(used)
     batch_size = min(batch_size, count)
     steps = count // batch_size
+    dtype = dtype or quicker()
     with precision(dtype):
         inputs = {t: keras.Input(views[0][t].shape[1:], name=t, dtype="float16") for t in taps}
         makers = head if isinstance(head, dict) else dict.fromkeys(taps, head)
@@ -237,7 +238,7 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
         **_settings(train, test, backbone, used, indices), "epochs": epochs, "seeds": seeds,
         "batch_size": batch_size, "learning_rate": learning_rate, "drops": list(drops),
         "factor": factor, "decay": decay, "nesterov": nesterov, "flip": flip, "pooling": pooling,
-        "image_size": options["image_size"], "feature_dtype": feature_dtype,
+        "image_size": options["image_size"], "feature_dtype": feature_dtype, "dtype": dtype,
         **({"crops": crops} if crops else {}), **({} if tiles == 1 else {"tiles": tiles})},
         None if indices is None else dict.fromkeys(seeds, used),
         details=_of_each_class(right, taps, seeds, np.bincount(test_labels, minlength=classes),
@@ -305,7 +306,7 @@ def finetune(protocol, head, model, train, test, taps, seeds=(0, 1, 2), epochs=1
     count = epoch_size or len(used)
     batch_size = min(batch_size, count)
     steps = count // batch_size
-    result = {"last": [], "best": []}
+    result, dtype = {"last": [], "best": []}, dtype or quicker()
     for seed in seeds:
         with precision(dtype):
             copy = type(backbone).from_config(backbone.get_config())
@@ -334,5 +335,6 @@ def finetune(protocol, head, model, train, test, taps, seeds=(0, 1, 2), epochs=1
     return ProbeResult(f"{protocol}-finetuned", {tap: result}, {
         **_settings(train, test, backbone, used, indices), "epochs": epochs, "seeds": seeds,
         "batch_size": batch_size, "slower": slower, "learning_rate": learning_rate,
-        "drops": list(drops), "factor": factor, "flip": flip, "image_size": size},
+        "drops": list(drops), "factor": factor, "flip": flip, "image_size": size,
+        "dtype": dtype},
         None if indices is None else dict.fromkeys(seeds, used))

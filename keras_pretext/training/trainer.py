@@ -488,7 +488,7 @@ class Trainer:
         recipe = self.recipe
         if self.progress and self.cluster.chief and quicker(recipe.precision) != recipe.precision:
             print(f"{recipe.name}: this processor has no instructions for bfloat16, convolutions "
-                  "take some ten times as long to train in it. A new run with --set "
+                  "take some ten times as long to train in it. Another run (--out) with --set "
                   "precision=float32 is quicker.", file=sys.stderr, flush=True)
 
     def _bar(self):

@@ -8,6 +8,7 @@ from keras_pretext import evaluation
 from keras_pretext.data.arrays import ArraySource
 from keras_pretext.evaluation import probe
 from keras_pretext.training.optimizers import CoupledSGD
+from keras_pretext.training.precision import quicker
 
 QUICK = {"epochs": 2, "batch_size": 40, "flip": False}
 
@@ -181,6 +182,7 @@ def test_last_and_best_epoch_and_the_spread_over_seeds(backbone, train, test, mo
     assert result.mean("high") == pytest.approx(0.5)
     assert result.std("high") == pytest.approx(0.2 * 2**0.5)
     assert result.mean("high", "best") == pytest.approx(0.75)
+    assert result.settings["dtype"] == quicker()
     written = json.loads(json.dumps(result.to_dict()))
     assert written["protocol"] == "gidaris2018-linear"
     assert written["taps"]["high"]["best_mean"] == pytest.approx(0.75)
@@ -205,6 +207,8 @@ def test_a_pretext_model_is_probed_by_its_backbone(train, test):
         backbones.get("network_in_network", blocks=3))
     result = evaluation.linear(model, train, test, "block3", seeds=(0,), **QUICK)
     assert set(result.taps) == {"block3"} and result.settings["image_size"] == 8
+    asked = evaluation.linear(model, train, test, "block3", seeds=(0,), dtype="float32", **QUICK)
+    assert asked.settings["dtype"] == "float32"
 
 
 def test_fine_tuning_trains_a_copy(backbone, hard_train, hard_test):
@@ -213,6 +217,7 @@ def test_fine_tuning_trains_a_copy(backbone, hard_train, hard_test):
                                epochs=2, batch_size=20)
     assert result.protocol == "gidaris2018-linear-finetuned"
     assert result.settings["slower"] == 0.1 and 0 <= result.mean("high") <= 1
+    assert result.settings["dtype"] == quicker()
     for old, new in zip(before, backbone.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 

@@ -80,7 +80,7 @@ class Pair:
             time.sleep(0.05)
 
 
-def same_weights(a, b, atol=1e-5):
+def same_weights(a, b, atol=3e-5):  # sums in another order; AVX2 has 1.4e-5
     for one, other in zip(load_run(a).weights, load_run(b).weights, strict=True):
         np.testing.assert_allclose(one, other, atol=atol, rtol=0)
 
