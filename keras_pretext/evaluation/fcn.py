@@ -22,7 +22,7 @@ from keras_pretext.evaluation.features import (
 from keras_pretext.evaluation.probe import HeadSGD, ProbeResult
 from keras_pretext.evaluation.rescale import absorb_batch_norm, rescale
 from keras_pretext.registry import unknown_name
-from keras_pretext.training.precision import precision
+from keras_pretext.training.precision import precision, quicker
 
 PAD = 100  # pixels on every side, what the first convolution pads included
 # FCN-32s (VGG) and FCN-AlexNet (all others)
@@ -173,6 +173,7 @@ def run_fcn(protocol, metric, model, train, test, outputs, target, fill, loss, s
     """Trains an `FCN` on whole pictures and measures it. Options are those of the protocols.
 
     Args:
+        dtype: a dtype policy; by default the quicker of bfloat16 and float32 on this machine.
         target: `target(k, mirrored)` gives what is known of the pixels of training picture k.
         fill: what a target has where a smaller picture of a batch has no pixel.
         loss: `loss(targets, scores)` gives `(losses, counts)`, both `(batch, H, W)`: of each pixel
@@ -197,12 +198,13 @@ def run_fcn(protocol, metric, model, train, test, outputs, target, fill, loss, s
         fc_units = () if tap.startswith("fc") else (4096, 4096)
     fc_kernel = fc_kernel or (7 if isinstance(backbone, VGG) else 6)
     FCN(backbone, tap, 1, [1] * len(fc_units), fc_kernel)  # is there such a network?
+    dtype = dtype or quicker()
     settings = {"train": f"{train.name}/{train.split}", "test": f"{test.name}/{test.split}",
                 "train_images": train.num_examples, "train_fingerprint": train.fingerprint()[:16],
                 "backbone": backbone.name, "weights": weights_digest(backbone)[:16],
                 "iterations": iterations, **given, "decay": decay, "drops": list(drops),
                 "flip": flip, "fc_units": list(fc_units), "fc_kernel": fc_kernel,
-                "rescaled": rescaled, "seeds": [int(seed) for seed in seeds]}
+                "rescaled": rescaled, "seeds": [int(seed) for seed in seeds], "dtype": dtype}
     if rescaled:
         size = getattr(backbone, "image_size", None) or 227
         backbone = absorb_batch_norm(backbone)

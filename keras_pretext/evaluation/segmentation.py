@@ -113,8 +113,8 @@ def segmentation(model, train, test, taps=None, ignore=255, classes=None, **opti
             none where the tap is one of the backbone's own, else (4096, 4096).
         fc_kernel: side of the first of them: 6, for a VGG 7.
         iterations, batch_size, learning_rate, momentum, decay, normalize (the loss), drops
-            (fractions of the run after which the rate is a tenth), flip, seeds, dtype, report:
-            of the training.
+            (fractions of the run after which the rate is a tenth), flip, seeds, dtype (by default
+            the quicker of bfloat16 and float32 on this machine), report: of the training.
 
     Returns:
         ProbeResult with one entry, the tap; `details` has the other figures, and each class.

@@ -18,7 +18,7 @@ from keras_pretext.evaluation.voc_svm import by_rule, checked_multi_labels
 from keras_pretext.image.framing import RescaleCrop
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks.classification import ClassificationLayer
-from keras_pretext.training.precision import precision
+from keras_pretext.training.precision import precision, quicker
 
 PROTOCOL = "krahenbuhl2015-voc07-cls"
 ROWS = ("fc8", "fc6-8", "all")
@@ -110,6 +110,7 @@ def voc_classification(model, train, test, taps=None, row="all", iterations=80_0
         row: "fc8", "fc6-8", "all", or a tap after which everything is trained; `taps` may name
             it too.
         image_size: 227 by default, or what the model's own fully connected layers are for.
+        dtype: a dtype policy; by default the quicker of bfloat16 and float32 on this machine.
         report: called with `(iteration, loss)` now and then.
 
     Returns:
@@ -131,13 +132,14 @@ def voc_classification(model, train, test, taps=None, row="all", iterations=80_0
     size = image_size or getattr(backbone, "fc_units", ()) and backbone.image_size or (
         227 if train.uniform_shape is None else size_for(model, train))
     network(backbone, row, 1, (1, 1), size)  # is there such a row?
+    dtype = dtype or quicker()
     settings = {"train": f"{train.name}/{train.split}", "test": f"{test.name}/{test.split}",
                 "train_images": train.num_examples, "train_fingerprint": train.fingerprint()[:16],
                 "backbone": backbone.name, "weights": weights_digest(backbone)[:16], "row": row,
                 "iterations": iterations, "batch_size": batch_size,
                 "learning_rate": learning_rate, "decay": decay, "crops": crops,
                 "scale": list(scale), "crop": crop, "rescaled": rescaled,
-                "image_size": size, "seeds": [int(seed) for seed in seeds]}
+                "image_size": size, "seeds": [int(seed) for seed in seeds], "dtype": dtype}
     if rescaled:
         backbone = absorb_batch_norm(backbone)
         settings["rescale"] = rescale(backbone, first_pictures(train, size))

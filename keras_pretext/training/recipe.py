@@ -25,7 +25,7 @@ class Recipe:
         optimizer: "sgd", "adam" or "rmsprop".
         momentum, nesterov: of the SGD; the first beta of Adam; RMSProp has none.
         weight_decay: coupled, on every variable, as in Torch.
-        precision: "float32" or "mixed_bfloat16", which crawls on a CPU without instructions for it.
+        precision: "float32" or "mixed_bfloat16", which crawls on a CPU without AVX-512 BF16.
         seed: of the weights, the order of the images and all draws.
         initial: a zoo name or run folder: training begins with its backbone's weights, as Wang, He
             and Gupta (2017) begin with context prediction's; None: with new ones.

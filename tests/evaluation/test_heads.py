@@ -59,7 +59,7 @@ def test_seeds_differ_and_repeat():
 def test_learns_easy_classes_in_bfloat16(backbone, train, test, name):
     options = {"learning_rate": 0.05, "epochs": 12} if name == "linear" else {"epochs": 4}
     result = getattr(evaluation, name)(backbone, train, test, ["low", "high"], seeds=(0, 1),
-                                       batch_size=20, **options)
+                                       batch_size=20, dtype="mixed_bfloat16", **options)
     assert result.protocol == f"gidaris2018-{name}"
     for tap in ("low", "high"):
         assert result.mean(tap) > 0.9

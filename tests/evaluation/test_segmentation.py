@@ -17,6 +17,7 @@ from keras_pretext.evaluation.segmentation import (
     pixel_loss,
     segmentation_scores,
 )
+from keras_pretext.training.precision import quicker
 
 
 def numpy(x):
@@ -147,6 +148,7 @@ def test_it_learns_and_leaves_the_network_as_it_is():
         backbone, halves(12, 1), halves(5, 2), "conv3", fc_units=(16,), fc_kernel=1, iterations=25,
         batch_size=2, learning_rate=0.02, flip=True, report=lambda *row: seen.append(row))
     assert result.protocol == "long2015-fcn" and result.mean("conv3") > 0.7
+    assert result.settings["dtype"] == quicker()
     assert [k for k, _ in seen] == [20, 25] and seen[-1][1] < 0.4
     for old, new in zip(before, backbone.weights, strict=True):
         np.testing.assert_array_equal(old, numpy(new))

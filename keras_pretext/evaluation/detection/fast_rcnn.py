@@ -21,7 +21,7 @@ from keras_pretext.evaluation.detection.voc_ap import voc_ap
 from keras_pretext.evaluation.features import first_pictures, weights_digest
 from keras_pretext.evaluation.probe import ProbeResult
 from keras_pretext.evaluation.rescale import absorb_batch_norm, rescale
-from keras_pretext.training.precision import precision
+from keras_pretext.training.precision import precision, quicker
 
 PROTOCOL = "girshick2015-fast-rcnn"
 
@@ -85,6 +85,7 @@ def fast_rcnn(model, train, test, taps=None, iterations=150_000, batch_size=2, b
         pool: features on a side of a pooled box; by default what fc6 covers.
         pooling: "crop" or "max"; see `RoIPooling`.
         search: dict of options of `selective_search`. Proposals are cached.
+        dtype: a dtype policy; by default the quicker of bfloat16 and float32 on this machine.
         report: called with `(iteration, loss)` now and then.
 
     Returns:
@@ -95,13 +96,15 @@ def fast_rcnn(model, train, test, taps=None, iterations=150_000, batch_size=2, b
     Raises:
         ValueError: for data or taps that cannot serve, a loss that is not finite.
     """
+    dtype = dtype or quicker()
     backbone, tap, rows, test_rows, names, settings = prepared(
         model, train, test, taps, rescaled, freeze, fc_units, pool, pooling, {
             "iterations": iterations, "batch_size": batch_size, "learning_rate": learning_rate,
             "boxes_a_picture": boxes_a_picture, "momentum": momentum, "decay": decay,
             "drops": list(drops), "scales": list(scales), "max_side": max_side,
             "test_scale": test_scale, "test_max_side": test_max_side,
-            "search": dict(search or {}), "seeds": [int(seed) for seed in seeds]})
+            "search": dict(search or {}), "seeds": [int(seed) for seed in seeds],
+            "dtype": dtype})
     ours, theirs = (proposals(source, **(search or {})) for source in (train, test))
     scores, details = [], []
     for seed in seeds:

@@ -26,7 +26,7 @@ from keras_pretext.evaluation.detection.fast_rcnn import (
     shown,
 )
 from keras_pretext.evaluation.probe import ProbeResult
-from keras_pretext.training.precision import precision
+from keras_pretext.training.precision import precision, quicker
 
 PROTOCOL = "ren2015-faster-rcnn"
 RATIOS = (0.5, 1.0, 2.0)  # height to width
@@ -152,6 +152,7 @@ def faster_rcnn(model, train, test, taps=None, iterations=70_000, boxes_a_pictur
 
     Result and errors: see `fast_rcnn`.
     """
+    dtype = dtype or quicker()
     backbone, tap, rows, test_rows, names, settings = prepared(
         model, train, test, taps, rescaled, freeze, fc_units, pool, pooling, {
             "iterations": iterations, "batch_size": 1, "boxes_a_picture": boxes_a_picture,
@@ -159,7 +160,7 @@ def faster_rcnn(model, train, test, taps=None, iterations=70_000, boxes_a_pictur
             "drops": list(drops), "scales": list(scales), "max_side": max_side,
             "test_scale": test_scale, "test_max_side": test_max_side,
             "anchor_sides": list(anchor_sides), "proposals": list(proposals),
-            "seeds": [int(seed) for seed in seeds]})
+            "seeds": [int(seed) for seed in seeds], "dtype": dtype})
     scores, details = [], []
     for seed in seeds:
         with precision(dtype):
