@@ -80,7 +80,7 @@ class Pair:
             time.sleep(0.05)
 
 
-def same_weights(a, b, atol=3e-5):  # sums in another order; AVX2 has 1.4e-5
+def same_weights(a, b, atol=1e-5):
     for one, other in zip(load_run(a).weights, load_run(b).weights, strict=True):
         np.testing.assert_allclose(one, other, atol=atol, rtol=0)
 
@@ -165,7 +165,8 @@ def test_what_tasks_learn_between_steps_is_the_same_on_all_hosts(recipe_of, tmp_
         codes = pair.ended()
     assert codes == [0, 0], pair.output()
     for recipe in recipes:
-        same_weights(f"{recipe}.one", f"{recipe}.two")
+        # k-means and its PCA enlarge what sums in another order differ by: 3.3e-5 with AVX2
+        same_weights(f"{recipe}.one", f"{recipe}.two", atol=5e-5)
         ours, theirs = (np.load(f"{recipe}.{k}/final/tables.npz") for k in ("one", "two"))
         np.testing.assert_array_equal(ours["assignment"], theirs["assignment"])
 
