@@ -173,13 +173,13 @@ def run_fcn(protocol, metric, model, train, test, outputs, target, fill, loss, s
     """Trains an `FCN` on whole pictures and measures it. Options are those of the protocols.
 
     Args:
-        dtype: a dtype policy; by default the quicker of bfloat16 and float32 on this machine.
         target: `target(k, mirrored)` gives what is known of the pixels of training picture k.
         fill: what a target has where a smaller picture of a batch has no pixel.
         loss: `loss(targets, scores)` gives `(losses, counts)`, both `(batch, H, W)`: of each pixel
             and 1 where it counts.
         score: `score(answers)` gives `(number, details)`; `answers(decode)` yields
             `(k, decode(scores))` for every test picture.
+        dtype: a dtype policy; by default the quicker of bfloat16 and float32 on this machine.
 
     Returns:
         ProbeResult with one entry, the tap.

@@ -2,7 +2,7 @@
 
 Paper: none; a smoke test of the whole way.
 Ours: printed by `make demo`.
-Cost: about a minute on two CPU cores with AVX-512 BF16.
+Cost: about a minute on two CPU cores.
 Command: keras-pretext pretrain recipes/smoke/rotnet_nin_scenes.py --out runs/scenes
 """
 

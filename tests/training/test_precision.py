@@ -57,7 +57,7 @@ def test_what_is_quicker_here(emulates):
 
 
 @pytest.mark.parametrize(("slow", "policy"), [(True, "float32"), (False, "mixed_bfloat16")])
-def test_heads_are_trained_in_what_is_quick(monkeypatch, emulates, rng, slow, policy):
+def test_heads_are_trained_in_what_is_quick(emulates, rng, slow, policy):
     emulates(slow)
     seen = []
     source = ArraySource(rng.integers(0, 256, (20, 8, 8, 3)).astype("uint8"), np.arange(20) % 2)
