@@ -37,7 +37,7 @@ def kinds(tmp_path, rng):
     truth = rng.permutation(np.repeat(np.arange(3), 32))
     lines = np.where(np.arange(16) // 2 % 2, 220, 30)
     kinds = [np.tile(lines, (16, 1)), np.tile(lines[:, None], (1, 16)), np.full((16, 16), 120)]
-    images = np.stack(kinds)[truth][..., None] + rng.integers(-25, 25, (96, 16, 16, 3))
+    images = np.stack(kinds)[truth][..., None] + rng.integers(-4, 5, (96, 16, 16, 3))
     path = tmp_path / "kinds.npz"
     np.savez(path, images=images.astype("uint8"), labels=truth)
     return path

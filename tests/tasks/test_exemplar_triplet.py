@@ -74,23 +74,24 @@ def test_one_colour_is_never_nan_and_brightness_does_not_tell(rng):
 
 
 def test_it_learns_to_bring_copies_together(rng):
-    """Tested on other copies of pictures in large patches of colour."""
+    """Tested on other copies, each of half of a picture or more, in large patches of colour."""
     keras.utils.set_random_seed(0)
     task = small(grey=0.0)
     images = np.repeat(rng.integers(0, 256, (24, 3, 3, 3)), 8, 1).repeat(8, 2).astype("uint8")
 
     def copies(epoch):
-        return task.layer()(tf.constant(images),
-                            draws(0, epoch, np.arange(24), task.num_draws))
+        numbers = draws(0, epoch, np.arange(24), task.num_draws)
+        numbers[:, ::10] = 0.5 + numbers[:, ::10] / 2  # of each copy the first is its area
+        return task.layer()(tf.constant(images), numbers)
 
     model = task.attach(backbones.get("exemplar_cnn", network="64c5-64c5-128f", image_size=16,
                                       dropout=0.0))
     model.compile(optimizer=keras.optimizers.Adam(1e-3), **task.objective())
     before = model.evaluate(*copies(1000), batch_size=24, verbose=0, return_dict=True)
-    for epoch in range(60):
+    for epoch in range(40):
         model.fit(*copies(epoch), batch_size=24, verbose=0)
     after = model.evaluate(*copies(1000), batch_size=24, verbose=0, return_dict=True)
-    assert after["loss"] < 0.9 * before["loss"] and after["accuracy"] > 0.7
+    assert after["loss"] < 0.7 * before["loss"] and after["accuracy"] > 0.9
 
 
 def test_a_run(npz, tmp_path):
