@@ -7,6 +7,7 @@ from keras import layers
 
 from keras_pretext.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, normalized, registry
 from keras_pretext.layers.batch_normalization import BatchNormalization
+from keras_pretext.layers.fully_connected_conv import FullyConnectedConv2D
 from keras_pretext.layers.grouped_conv import GroupedConv2D
 from keras_pretext.layers.local_response_normalization import LocalResponseNormalization
 from keras_pretext.registry import unknown_name
@@ -101,8 +102,8 @@ def stack(x, flavour, fc_units, image_size, conv1_stride, prefix="", batch_norm=
         if spec.dropout:
             x = layers.Dropout(spec.dropout, name=f"{prefix}drop{k}")(x)
         x = _padded(x, pad, f"{label}_pad")
-        x = layers.Conv2D(units, kernel, dilation_rate=dilation, use_bias=norm is None,
-                          kernel_initializer="he_normal", name=label)(x)
+        x = FullyConnectedConv2D(units, kernel, dilation_rate=dilation, use_bias=norm is None,
+                                 kernel_initializer="he_normal", name=label)(x)
         x = _activated(x, norm, label)
         taps[label.removeprefix(prefix)] = (x, total)
     return taps

@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from keras_pretext.backbones.base import IMAGENET_MEAN, Backbone, normalized, registry
+from keras_pretext.layers.fully_connected_conv import FullyConnectedConv2D
 from keras_pretext.registry import unknown_name
 
 # channels of the 5x5 convolutions and units of the fully connected layer
@@ -68,7 +69,7 @@ class ExemplarCNN(Backbone):
                 x = layers.MaxPooling2D(3, 2, name=f"pool{k}")(x)
                 size = (size - 2) // 2 + 1
                 taps[f"pool{k}"] = (x, 2 ** k)
-        x = layers.Conv2D(units, size, name="fc", **weights(0.01, 1.0))(x)
+        x = FullyConnectedConv2D(units, size, name="fc", **weights(0.01, 1.0))(x)
         x = layers.ReLU(name="fc_relu")(x)
         x = layers.Dropout(dropout, name="fc_drop")(x)
         taps["fc"] = (x, 4)

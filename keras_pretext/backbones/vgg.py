@@ -5,6 +5,7 @@ from keras import layers
 
 from keras_pretext.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, normalized, registry
 from keras_pretext.layers.batch_normalization import BatchNormalization
+from keras_pretext.layers.fully_connected_conv import FullyConnectedConv2D
 from keras_pretext.registry import unknown_name
 
 # 3x3 convolutions in each of the five blocks
@@ -44,8 +45,9 @@ class VGG(Backbone):
         x, taps = normalized(inputs, mean, std, sobel), {}
 
         def unit(x, channels, kernel, padding, label):
-            x = layers.Conv2D(channels, kernel, padding=padding, use_bias=not batch_norm,
-                              kernel_initializer="he_normal", name=label)(x)
+            conv = layers.Conv2D if padding == "same" else FullyConnectedConv2D
+            x = conv(channels, kernel, padding=padding, use_bias=not batch_norm,
+                     kernel_initializer="he_normal", name=label)(x)
             if batch_norm:
                 x = BatchNormalization(name=f"{label}_bn")(x)
             return layers.ReLU(name=f"{label}_relu")(x)
