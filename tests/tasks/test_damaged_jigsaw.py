@@ -207,7 +207,7 @@ def test_the_trainer_logs_resumes_and_measures_every_head(rng, tmp_path):
              labels=np.arange(16))
     options = {**SMALL, "tile": 8, "cell": 10, "permutations": 6}
     recipe = Recipe(name="damaged", task=("damaged_jigsaw", options),
-                    backbone=("network_in_network", {"blocks": 2}),
+                    backbone=("resnet", {"depth": 11, "blocks": 2, "flavour": "cifar"}),
                     data=f"npz:{tmp_path / 'pictures.npz'}", test_split="train", epochs=2,
                     batch_size=8, learning_rate=0.01)
     Trainer(recipe, tmp_path / "parts", progress=False, max_steps=1).run()

@@ -18,6 +18,9 @@ from keras_pretext.training import Recipe, Trainer, evaluate, load_run, train
 from keras_pretext.training import tables as training_tables
 from keras_pretext.training.recipe import load_recipe
 
+QUICK = ("resnet", {"depth": 11, "blocks": 2, "flavour": "cifar", "sobel": True})
+WIDE = ("network_in_network", {"blocks": 2, "sobel": True})
+
 
 def small(**options):
     return tasks.get("noise_targets", **{"dim": 8, "image_size": 16, **options})
@@ -25,10 +28,9 @@ def small(**options):
 
 def recipe(npz, **fields):
     return Recipe(name="nat", task=("noise_targets", {"dim": 8, "image_size": 16}),
-                  backbone=("network_in_network", {"blocks": 2, "sobel": True}),
                   data=f"npz:{npz}", **{
-                      "test_split": None, "epochs": 5, "batch_size": 16, "learning_rate": 0.02,
-                      "checkpoint_steps": 4, **fields})
+                      "backbone": QUICK, "test_split": None, "epochs": 5, "batch_size": 16,
+                      "learning_rate": 0.02, "checkpoint_steps": 4, **fields})
 
 
 class Stub:
@@ -161,7 +163,8 @@ def test_outputs_have_norm_one_over_the_features_of_each_picture(rng):
 
 
 def test_it_learns_and_knowing_nothing_costs_two(npz, tmp_path):
-    row = train(recipe(npz, epochs=10, learning_rate=0.05), tmp_path, progress=False)
+    row = train(recipe(npz, backbone=WIDE, epochs=10, learning_rate=0.05), tmp_path,
+                progress=False)
     assert row["loss"] < 1.2 and row["accuracy"] > 0.8
     task = small()
     assert task.chance == {"loss": 2.0, "accuracy": 0.5}
@@ -175,7 +178,7 @@ def test_held_out_pictures_share_points_among_their_batch(npz, tmp_path, rng):
     points = sphere_points(0, np.arange(6), 8)
     expected = points[best_assignment(outputs, points)]
     np.testing.assert_allclose(task.held_out(outputs, np.arange(6)), expected)
-    train(recipe(npz, epochs=1, test_split="train"), tmp_path, progress=False)
+    train(recipe(npz, backbone=WIDE, epochs=1, test_split="train"), tmp_path, progress=False)
     found = evaluate(load_run(tmp_path), data.open(f"npz:{npz}"), 32)
     assert found["images"] == 96 and 0 < found["loss"] < 2 and found["accuracy"] > 0.5
 
@@ -233,8 +236,9 @@ from keras_pretext.training import Recipe, Trainer
 strategy = tf.distribute.MirroredStrategy(
     ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
 ) if kind == "two" else None
+network = ("resnet", {"depth": 11, "blocks": 2, "flavour": "cifar", "sobel": True})
 recipe = Recipe(name="nat", task=("noise_targets", {"dim": 8, "image_size": 16}),
-                backbone=("network_in_network", {"blocks": 2, "sobel": True}), data="npz:" + npz,
+                backbone=network, data="npz:" + npz,
                 test_split=None, epochs=2, batch_size=16, learning_rate=0.02, checkpoint_steps=4)
 
 def run(folder, steps=None):

@@ -20,7 +20,8 @@ devices = ["CPU:0", "CPU:1"][:replicas]
 strategy = tf.distribute.MirroredStrategy(
     devices, cross_device_ops=tf.distribute.ReductionToOneDevice()) if replicas > 1 else None
 # Batch statistics are a replica's own: frozen, the losses and gradients must agree.
-recipe = Recipe(name="two", task="rotation", backbone=("network_in_network", {"blocks": 2}),
+network = ("resnet", {"depth": 11, "blocks": 2, "flavour": "cifar"})
+recipe = Recipe(name="two", task="rotation", backbone=network,
                 data="npz:" + npz, test_split=None, epochs=1, batch_size=16, learning_rate=0.05,
                 deterministic=not xla)
 trainer = Trainer(recipe, out, strategy=strategy, xla=xla, progress=False, max_steps=4)

@@ -25,7 +25,8 @@ from keras_pretext.training import Recipe, evaluate, train, load_run
 from keras_pretext.training.pretext_metrics import compiled
 from keras_pretext.training.trainer import accelerators
 npz, out, steps = sys.argv[1:4]
-recipe = Recipe(name="arrays", task="rotation", backbone=("network_in_network", {"blocks": 2}),
+network = ("resnet", {"depth": 11, "blocks": 2, "flavour": "cifar"})
+recipe = Recipe(name="arrays", task="rotation", backbone=network,
                 data="npz:" + npz, test_split=None, epochs=2, batch_size=16, learning_rate=0.02,
                 checkpoint_steps=2)
 row = train(recipe, out, progress=False, max_steps=int(steps) or None)
