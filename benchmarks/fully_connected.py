@@ -2,8 +2,9 @@
 
     python benchmarks/fully_connected.py [--rounds 5] [--images 64] [--precision float32]
 
-The layers are those of the networks: `fc` of two Exemplar-CNNs, `fc6` of AlexNet and of jigsaw's
-tiles. Our layer makes one matrix product of it where the kernel is the whole map.
+The layers are those of the networks: `fc` of two Exemplar-CNNs, `fc6` and `fc7` of AlexNet, `fc6`
+of jigsaw's tiles, the code of the context encoder. Our layer makes one matrix product of it where
+the kernel is the whole map.
 """
 
 import argparse
@@ -13,9 +14,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from _timing import ratio, show, take_turns, verdict
 
-LAYERS = {"fc of exemplar_cnn 64c5-64c5-128f": (8, 64, 128),
-          "fc of exemplar_cnn 64c5-128c5-256c5-512f": (8, 256, 512),
-          "fc6 of alexnet": (6, 256, 4096), "fc6 of a tile of jigsaw": (3, 256, 1024)}
+LAYERS = {  # side of the map, its channels, units
+    "fc of exemplar_cnn 64c5-64c5-128f": (8, 64, 128),
+    "fc of exemplar_cnn 64c5-128c5-256c5-512f": (8, 256, 512),
+    "fc6 of alexnet": (6, 256, 4096),
+    "fc7 of alexnet": (1, 4096, 4096),
+    "fc6 of a tile of jigsaw": (3, 256, 1024),
+    "bottleneck of context_encoder": (4, 512, 4000),
+}
 
 
 def training_step(kind, setting, images, precision):

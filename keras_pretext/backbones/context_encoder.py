@@ -5,6 +5,7 @@ from keras import layers
 
 from keras_pretext.backbones.base import Backbone, normalized, registry
 from keras_pretext.layers.batch_normalization import BatchNormalization
+from keras_pretext.layers.fully_connected_conv import FullyConnectedConv2D
 
 
 @registry.register("context_encoder")
@@ -54,9 +55,9 @@ class ContextEncoder(Backbone):
 
 
 def convolution(width, stride, name, kernel=4):
-    """A valid convolution as this paper's networks have it."""
-    return layers.Conv2D(width, kernel, stride, use_bias=False, name=name,
-                         kernel_initializer=keras.initializers.RandomNormal(stddev=0.02))
+    """A valid convolution as this paper's networks have it, of the whole map or of its parts."""
+    return FullyConnectedConv2D(width, kernel, stride, use_bias=False, name=name,
+                                kernel_initializer=keras.initializers.RandomNormal(stddev=0.02))
 
 
 def activated(x, name, norm=True):

@@ -45,7 +45,8 @@ def test_it_is_a_product_where_the_kernel_is_the_map_and_a_convolution_elsewhere
 
 @pytest.mark.parametrize("name, options, label", [
     ("exemplar_cnn", {"image_size": 16, "network": "64c5-64c5-128f"}, "fc"),
-    ("alexnet", {"image_size": 64, "fc_units": (32,)}, "fc6"),
+    ("alexnet", {"image_size": 64, "fc_units": (32, 32)}, "fc7"),
+    ("context_encoder", {"channels": (8, 8), "bottleneck": 8}, "bottleneck"),
     ("vgg", {"image_size": 64, "fc_units": (32,), "depth": 16}, "fc6")])
 def test_the_backbones_fully_connected_layers_are_such(name, options, label):
     layer = backbones.get(name, **options).get_layer(label)
