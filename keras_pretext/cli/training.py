@@ -105,6 +105,7 @@ def _train(arguments):
 
 def _profile(arguments):
     from keras_pretext.training import load_recipe
+    from keras_pretext.training.precision import advice
     from keras_pretext.training.profiling import profile
 
     recipe = load_recipe(arguments.recipe, **settings(arguments.set))
@@ -113,6 +114,8 @@ def _profile(arguments):
     slow = min((name for name in rates if name != "whole"), key=rates.get)
     share = rates["whole"] / rates[slow]
     print(f"the slow part is the {slow}: the whole runs at {share:.0%} of it")
+    if found := advice(recipe.precision):
+        print(found)
 
 
 def _input_server(arguments):

@@ -31,7 +31,7 @@ from keras_pretext.training import (
     tables,
 )
 from keras_pretext.training.health import Health, NotFinite
-from keras_pretext.training.precision import precision, quicker
+from keras_pretext.training.precision import advice, precision
 from keras_pretext.training.pretext_metrics import compiled, evaluate
 from keras_pretext.training.recipe import load_recipe
 from keras_pretext.training.runs import load_run
@@ -485,12 +485,10 @@ class Trainer:
 
     def _advise(self):
         """Says so where this machine would take many times as long as it could."""
-        policy = self.recipe.precision
-        if (self.progress and self.cluster.chief and self.step < self.total_steps
-                and quicker(policy) != policy):
-            print(f"{self.recipe.name}: TensorFlow trains convolutions in bfloat16 many times as "
-                  "slowly as in float32 on this machine. Another run (--out) with --set "
-                  "precision=float32 is quicker.", file=sys.stderr, flush=True)
+        if self.progress and self.cluster.chief and self.step < self.total_steps:
+            found = advice(self.recipe.precision)
+            if found:
+                print(f"{self.recipe.name}: {found}", file=sys.stderr, flush=True)
 
     def _bar(self):
         if not self.progress or not self.cluster.chief:

@@ -52,8 +52,24 @@ def test_it_is_measured_once_and_where_it_cannot_be_it_is_trusted(monkeypatch):
 def test_what_is_quicker_here(emulates):
     emulates(True)
     assert precision.quicker() == "float32" == precision.quicker("float32")
+    assert "--set precision=float32" in precision.advice("mixed_bfloat16")
+    assert precision.advice("float32") is None
     emulates(False)
-    assert precision.quicker() == "mixed_bfloat16"
+    assert precision.quicker() == "mixed_bfloat16" and precision.advice("mixed_bfloat16") is None
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_profile_says_so_too(tmp_path, npz, monkeypatch, capsys, emulates, slow):
+    emulates(slow)
+    path = tmp_path / "tiny.py"
+    path.write_text(f"""from keras_pretext.training import Recipe
+recipe = Recipe(name="tiny", task=("rotation", {{"image_size": 8}}), data="npz:{npz}",
+                backbone=("exemplar_cnn", {{"network": "64c5-64c5-128f", "image_size": 8}}),
+                test_split=None, batch_size=2, epochs=1, precision="mixed_bfloat16")""")
+    monkeypatch.setattr("keras_pretext.training.profiling.profile",
+                        lambda *_: {"model": 2.0, "whole": 1.0})
+    assert cli.main(["profile", str(path)]) == 0
+    assert ("--set precision=float32" in capsys.readouterr().out) == slow
 
 
 @pytest.mark.parametrize(("slow", "policy"), [(True, "float32"), (False, "mixed_bfloat16")])
