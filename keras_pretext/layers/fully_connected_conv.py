@@ -12,7 +12,7 @@ class FullyConnectedConv2D(keras.layers.Conv2D):
 
     Arguments, weights and results are Keras' own; larger maps, and maps whose size is not known
     when the graph is built, are convolved. On a CPU TensorFlow's gradients of such a convolution
-    take some ten times the product's.
+    take several times as long as the product's, often more than ten.
     """
 
     def convolution_op(self, inputs, kernel):

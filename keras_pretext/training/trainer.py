@@ -485,10 +485,9 @@ class Trainer:
 
     def _advise(self):
         """Says so where this machine would take many times as long as it could."""
-        if self.progress and self.cluster.chief and self.step < self.total_steps:
-            found = advice(self.recipe.precision)
-            if found:
-                print(f"{self.recipe.name}: {found}", file=sys.stderr, flush=True)
+        if (self.progress and self.cluster.chief and self.step < self.total_steps
+                and (found := advice(self.recipe.precision))):
+            print(f"{self.recipe.name}: {found}", file=sys.stderr, flush=True)
 
     def _bar(self):
         if not self.progress or not self.cluster.chief:
