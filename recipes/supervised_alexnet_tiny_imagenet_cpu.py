@@ -15,6 +15,7 @@ the same at 32 pixels (jigsaw, cdjp, context): and --set backbone.conv1_stride=2
 ResNet, Exemplar-CNN: --set task.image_size=32 --set task.framing.size=32
     --set 'backbone=["resnet",{"depth":20,"blocks":3,"output_stride":4,"flavour":"cifar"}]'
     --set 'backbone=["exemplar_cnn",{"network":"64c5-64c5-128f"}]'
+    --set 'backbone=["exemplar_cnn",{"network":"64c5-128c5-256c5-512f"}]' --set precision=float32
 """
 
 from keras_pretext.training import Recipe
