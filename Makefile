@@ -1,5 +1,5 @@
 # make demo   installs and does the main job on an embedded data set (under 4 minutes on 2 cores with AVX-512 BF16, 9 with AVX2)
-# make test   installs what the tests need and passes them (some 20 minutes on 2 cores)
+# make test   installs what the tests need and passes them (some 20 minutes on 2 cores with AVX-512, 40 with AVX2)
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
