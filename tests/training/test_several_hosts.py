@@ -42,7 +42,7 @@ def kinds(tmp_path, rng):
     """An .npz of 96 pictures of four kinds; of noise alone, the last bit would choose clusters."""
     truth = rng.permutation(np.arange(96) % 4)
     y, x = np.indices((16, 16)) // 2 % 2
-    kinds = np.stack([x, y, x ^ y, np.full_like(x, 0.5)]) * 190 + 30
+    kinds = np.stack([x, y, x ^ y, np.zeros_like(x)]) * 190 + 30
     images = kinds[truth][..., None] + rng.integers(-4, 5, (96, 16, 16, 3))
     np.savez(tmp_path / "kinds.npz", images=images.astype("uint8"))
     return tmp_path / "kinds.npz"
