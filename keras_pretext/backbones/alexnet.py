@@ -26,7 +26,8 @@ class Flavour:
         pool5: stride and padding of the last pooling.
         norm: per layer conv1..conv5, fc: "bn" (scale and shift), "bn_plain" (neither) or None.
         lrn: local response normalisation after pool1 and pool2.
-        dropout: before the fully connected layers.
+        dropout: before the fully connected layers from `first_dropped` on: 6, or 7 as in Caffe,
+            where fc6's and fc7's answers are dropped (fc7's is the head's business).
         fc6: kernel, dilation and padding, where fc6 is not the whole of pool5.
     """
 
@@ -39,6 +40,7 @@ class Flavour:
     norm: tuple = (None,) * 6
     lrn: bool = False
     dropout: float = 0.0
+    first_dropped: int = 6
     fc6: tuple = None
 
 
@@ -46,7 +48,7 @@ FLAVOURS = {
     # Gidaris et al. (2018), released code
     "rotnet": Flavour((64, 192, 384, 256, 256), (4, 2), ceil=False, norm=("bn",) * 6),
     # Krizhevsky's network as Caffe's reference model has it
-    "caffenet": Flavour(groups=2, lrn=True, dropout=0.5),
+    "caffenet": Flavour(groups=2, lrn=True, dropout=0.5, first_dropped=7),
     # Doersch et al. (2015), released code
     "deepcontext": Flavour(conv1=(4, 5), lrn=True,
                            norm=(None, None, "bn_plain", "bn_plain", "bn_plain", "bn_plain")),
@@ -59,13 +61,16 @@ FLAVOURS = {
     # Caron et al. (2018), released code
     "deepcluster": Flavour(conv1=(4, 2), ceil=False, norm=("bn",) * 5 + (None,), dropout=0.5),
     # Noroozi and Favaro (2016): one tile of the context-free network, conv1 at stride 2
-    "cfn": Flavour(conv1=(2, 0), groups=2, lrn=True, dropout=0.5),
+    "cfn": Flavour(conv1=(2, 0), groups=2, lrn=True, dropout=0.5, first_dropped=7),
 }
 
 
-def stack(x, flavour, fc_units, image_size, conv1_stride, prefix="", batch_norm=True):
+def stack(x, flavour, fc_units, image_size, conv1_stride, prefix="", batch_norm=True,
+          caffe_fc=False):
     """The layers of an AlexNet, their names with a prefix: ordered `{tap: (tensor, stride)}`."""
     spec = FLAVOURS[flavour]
+    if caffe_fc:
+        spec = dataclasses.replace(spec, pool5=(2, 0), fc6=None, dropout=0.5, first_dropped=7)
     if not batch_norm:
         spec = dataclasses.replace(spec, norm=(None,) * 6)
     stride = conv1_stride or spec.conv1[0]
@@ -99,7 +104,7 @@ def stack(x, flavour, fc_units, image_size, conv1_stride, prefix="", batch_norm=
         if k == 6 and spec.fc6:
             kernel, dilation, pad = spec.fc6
         norm, label = spec.norm[5], f"{prefix}fc{k}"
-        if spec.dropout:
+        if spec.dropout and k >= spec.first_dropped:
             x = layers.Dropout(spec.dropout, name=f"{prefix}drop{k}")(x)
         x = _padded(x, pad, f"{label}_pad")
         x = FullyConnectedConv2D(units, kernel, dilation_rate=dilation, use_bias=norm is None,
@@ -130,11 +135,15 @@ class AlexNet(Backbone):
         color: what it sees: "RGB", or of CIELAB "L" (lightness alone), "ab" or "Lab".
         batch_norm: False leaves out the flavour's batch normalisation; the convolutions have
             biases instead.
+        caffe_fc: pool5 and the fully connected layers are those of Caffe's reference network,
+            whatever the flavour: stride 2, no dilation, dropout 0.5 between fc6 and fc7. So the
+            papers evaluate (Zhang et al., 2016; Krähenbühl et al., 2016). Weights fit where fc6's
+            kernel does.
     """
 
     def __init__(self, flavour="rotnet", fc_units=(4096, 4096), image_size=224, conv1_stride=None,
                  mean=IMAGENET_MEAN, std=IMAGENET_STD, sobel=False, color="RGB", batch_norm=True,
-                 name="alexnet", **kwargs):
+                 caffe_fc=False, name="alexnet", **kwargs):
         if flavour not in FLAVOURS:
             raise ValueError(unknown_name("AlexNet flavour", flavour, FLAVOURS))
         fc_units = tuple(fc_units)
@@ -142,17 +151,20 @@ class AlexNet(Backbone):
         # === Functional model ===
         inputs = keras.Input((None, None, 3), name="images")
         x = normalized(inputs, mean, std, sobel, color)
-        taps = stack(x, flavour, fc_units, image_size, conv1_stride, batch_norm=batch_norm)
+        taps = stack(x, flavour, fc_units, image_size, conv1_stride, batch_norm=batch_norm,
+                     caffe_fc=caffe_fc)
         super().__init__(inputs, taps, name=name, **kwargs)
 
         # === Config ===
         self.flavour, self.fc_units, self.image_size = flavour, fc_units, image_size
         self.conv1_stride, self.sobel, self.color = conv1_stride, sobel, color
         self.mean, self.std, self.batch_norm = tuple(mean), tuple(std), batch_norm
+        self.caffe_fc = caffe_fc
 
     def get_config(self):
         # what is usual is left out, so that digests of networks published before stay theirs
         unusual = {} if self.batch_norm else {"batch_norm": False}
+        unusual |= {"caffe_fc": True} if self.caffe_fc else {}
         return {"flavour": self.flavour, "fc_units": self.fc_units, "image_size": self.image_size,
                 "conv1_stride": self.conv1_stride, "mean": self.mean, "std": self.std,
                 "sobel": self.sobel, "color": self.color, "name": self.name, **unusual}

@@ -41,8 +41,7 @@ def stacked(maps, scales=None, percentile=99.99):
 def balanced_folds(labels, count, per_class, seed=0):
     """`count` index arrays, in each `per_class` random examples of every class.
 
-    Folds are disjoint as far as the classes reach, as STL-10's ten official ones nearly are.
-    Raises ValueError for a class that has fewer.
+    Folds are disjoint as far as the classes reach. Raises ValueError for a class that has fewer.
     """
     folds = [[] for _ in range(count)]
     for label in np.unique(labels):
@@ -100,15 +99,18 @@ def exemplar_svm(model, train, test, taps=None, folds=10, per_class=None, draws=
     and 16 cells ("pyramid"; Caltech), each layer divided by its 99.99th percentile over the
     training pictures. C is drawn log-uniformly, the best of fold 1 against the rest of the
     training set chosen (liblinear, L2-regularised, tolerance 0.1). Fully connected taps run over
-    the picture as convolutions. CIFAR-10 is shown at 64 pixels in the paper: `image_size=64`. Its
-    weights for the pyramid's levels are not known and left out.
+    the picture as convolutions. The paper's weights for the pyramid's levels are not known and
+    left out.
 
     Args:
         folds: a number of random class-balanced folds, a list of index arrays, or a text file
             with the indices of one fold a line, as STL-10's `fold_indices.txt` is.
         per_class: labels a class in a random fold; by default a `folds`-th of the rarest class.
+            STL-10's official folds have 100, of 500.
         draws, costs: of C.
         seed: of the folds, the draws and liblinear.
+        image_size: side of the pictures in pixels; by default their own where they have one (96 of
+            STL-10, whatever the model was trained on). The paper shows CIFAR-10 at 64.
 
     Returns:
         ProbeResult with one entry, "all" (or the single tap), a score for each fold; the chosen C
@@ -129,7 +131,9 @@ def exemplar_svm(model, train, test, taps=None, folds=10, per_class=None, draws=
     folds = _checked_folds(folds, labels)
     linear_svc()  # is scikit-learn there?
     backbone = backbone_of(model)
-    options = {"taps": taps, "image_size": image_size or size_for(model, train),
+    own = train.uniform_shape
+    options = {"taps": taps,
+               "image_size": image_size or (min(own[:2]) if own else size_for(model, train)),
                "pooling": pooling, "cache": cache, "dtype": feature_dtype}
     maps = features(model, train, **options)
     x, scales = stacked(maps)

@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_pretext.backbones.base import backbone_of
+from keras_pretext.backbones.receptive import receptive_field
 from keras_pretext.backbones.vgg import VGG
 from keras_pretext.data import draws
 from keras_pretext.data import pipeline as pipelines
@@ -25,27 +26,20 @@ from keras_pretext.registry import unknown_name
 from keras_pretext.training.precision import precision, quicker
 
 PAD = 100  # pixels on every side, what the first convolution pads included
+_LARGE = 4096  # the side of a picture that every tap has features of
 # FCN-32s (VGG) and FCN-AlexNet (all others)
 VGG_SCHEDULE = {"batch_size": 1, "learning_rate": 1e-10, "momentum": 0.99, "normalize": False}
 SCHEDULE = {"batch_size": 20, "learning_rate": 1e-4, "momentum": 0.9, "normalize": True}
 
 
-def geometry(trunk):
+def geometry(backbone, tap):
     """`(stride, offset)`: feature k of a tap looks at pixels around `stride * k + offset`.
 
-    Args:
-        trunk: a keras.Model from pictures to one tap, a chain of layers.
+    Raises:
+        ValueError: for a backbone of which it cannot be told; see `receptive_field`.
     """
-    stride, offset = 1, 0.0
-    for layer in trunk.layers:
-        if isinstance(layer, layers.ZeroPadding2D):
-            offset -= stride * layer.padding[0][0]
-        elif isinstance(layer, layers.Conv2D | layers.MaxPooling2D | layers.AveragePooling2D):
-            reach = (layer.pool_size[0] - 1 if not isinstance(layer, layers.Conv2D)
-                     else (layer.kernel_size[0] - 1) * layer.dilation_rate[0])
-            offset += 0 if layer.padding == "same" else stride * reach / 2
-            stride *= layer.strides[0]
-    return stride, offset
+    field = receptive_field(backbone, tap, _LARGE)
+    return field.stride, field.first + (field.size - 1) / 2
 
 
 def upsampling(fine, coarse, stride, offset):
@@ -89,7 +83,7 @@ class FCN:
         for layer in trunk.layers:  # statistics of one or a few pictures are none
             if isinstance(layer, layers.BatchNormalization):
                 layer.trainable = False
-        self.stride, self.offset = geometry(trunk)
+        self.stride, self.offset = geometry(copy, self.tap)
         margin = max(0, PAD - first_padding(trunk))
         mean = np.float32(getattr(copy, "mean", (0.0, 0.0, 0.0)))
         images = keras.Input((None, None, 3), name="images")

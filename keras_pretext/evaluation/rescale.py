@@ -31,7 +31,8 @@ def absorb_batch_norm(model):
     except TypeError:
         bare = None
     if bare is None or _norms(bare):
-        raise ValueError("this backbone cannot be built without batch normalisation. "
+        raise ValueError("this backbone cannot be built without batch normalisation; evaluate it "
+                         "as it is, with rescaled=False (--set rescaled=false). "
                          f"Received: {type(backbone).__name__}")
     folded = {norm.input._keras_history.operation.name: norm for norm in norms}
     for layer in bare.layers:

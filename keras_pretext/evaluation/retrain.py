@@ -4,7 +4,7 @@
 import keras
 from keras import layers
 
-from keras_pretext.backbones.alexnet import AlexNet
+from keras_pretext.backbones.alexnet import FLAVOURS, AlexNet
 from keras_pretext.backbones.base import backbone_of
 from keras_pretext.evaluation.features import check_taps, size_for
 from keras_pretext.evaluation.probe import fan_out, run_probe
@@ -46,7 +46,9 @@ def retrain(model, train, test, taps=None, seeds=(0, 1, 2), epochs=10, fc_units=
     convolutions and pooling after the tap, two fully connected layers and the classifier. Where
     the backbone ends in a map (Network-in-Network) its mean goes to the classifier. Frozen layers
     stay in evaluation mode; their features are computed once, so pictures are centrally framed
-    and mirrored, not cropped at random. The schedule is the non-linear probe's of `run_probe`.
+    and mirrored, not cropped at random. A dilated fc6 (flavour "colorization") becomes one that
+    covers pool5. By default batches of 192, a learning rate of 0.01, divided by 5 after 1/4, 1/2
+    and 3/4 of the epochs (Gidaris et al., released code: of 40).
 
     Args:
         taps: what is frozen ends at each of these; all of conv1 ... conv5 by default (all taps
@@ -71,9 +73,12 @@ def retrain(model, train, test, taps=None, seeds=(0, 1, 2), epochs=10, fc_units=
     size = options.pop("image_size", None) or size_for(model, train)
     if isinstance(backbone, AlexNet):
         config.update(fc_units=fc_units or backbone.fc_units or (4096, 4096), image_size=size)
+        if FLAVOURS[backbone.flavour].fc6:
+            config["caffe_fc"] = True
     elif fc_units is not None:
         raise ValueError("only AlexNet takes fc_units. "
                          f"Received: {fc_units!r} with {backbone.name}")
+    options = {"batch_size": 192, "learning_rate": 0.01, "drops": (0.25, 0.5, 0.75), **options}
     heads = {tap: _head(config, type(backbone), tap) for tap in taps}
     result = run_probe(PROTOCOL, heads, model, train, test, taps, seeds, epochs,
                        image_size=size, **options)

@@ -39,6 +39,9 @@ def sigmoid_loss(labels, logits):
 def network(backbone, train, classes, fc_units=(4096, 4096), image_size=227, seed=0):
     """A copy of a backbone with a classifier, of which only a row's part is trainable.
 
+    An AlexNet of any flavour gets the pool5 and the dropout after fc6 and fc7 of Caffe's reference
+    network, as in the released code.
+
     Args:
         train: "fc8" (the classifier), "fc6-8" (what follows pool5), "all", or a tap: what
             follows it.
@@ -48,7 +51,8 @@ def network(backbone, train, classes, fc_units=(4096, 4096), image_size=227, see
         keras.Model from images to logits `(batch, classes)`.
 
     Raises:
-        ValueError: for a row that the backbone has no layers for.
+        ValueError: for a row that the backbone has no layers for, or fully connected layers of its
+            own that do not cover pool5.
     """
     config = backbone.get_config()
     fresh_fc = isinstance(backbone, AlexNet) and not backbone.fc_units
@@ -56,6 +60,7 @@ def network(backbone, train, classes, fc_units=(4096, 4096), image_size=227, see
         if backbone.fc_units and image_size != backbone.image_size:
             raise ValueError(f"the fully connected layers cover pool5 at {backbone.image_size} "
                              f"pixels: pass that image_size. Received: {image_size}")
+        config.update(caffe_fc=True)
         if fresh_fc:
             config.update(fc_units=tuple(fc_units), image_size=image_size)
     taps = [*backbone.taps, *(("fc6", "fc7") if fresh_fc else ())]
@@ -72,7 +77,7 @@ def network(backbone, train, classes, fc_units=(4096, 4096), image_size=227, see
                 layer.kernel.assign(keras.initializers.HeNormal(seed=seed + 1000 * k)(
                     layer.kernel.shape))
         elif layer.weights:
-            layer.set_weights(backbone.get_layer(layer.name).get_weights())
+            _keep(layer, backbone)
     last = list(copy.taps)[-1]
     if train != "all":
         tap = {"fc8": last, "fc6-8": "pool5"}.get(train, train)
@@ -81,15 +86,27 @@ def network(backbone, train, classes, fc_units=(4096, 4096), image_size=227, see
     inputs = keras.Input((image_size, image_size, 3), name="images")
     maps = copy.extractor(last)(inputs)
     if last.startswith("fc"):
-        x = layers.Flatten()(maps)
-        drop = next((x.rate for x in copy.layers if isinstance(x, layers.Dropout)), 0)
-        x = layers.Dropout(drop, name="drop7")(x) if drop else x
+        if maps.shape[1:3] != (1, 1):
+            raise ValueError(f"at {image_size} pixels {last} is one vector, not a map. Received: "
+                             f"{maps.shape[1]}x{maps.shape[2]} of {backbone.name}")
+        x = layers.Dropout(0.5, name=f"drop_{last}")(layers.Flatten()(maps))
     else:
         x = layers.GlobalAveragePooling2D(dtype="float32")(maps)
     logits = layers.Dense(classes, name="fc8", dtype="float32",
                           kernel_initializer=keras.initializers.RandomNormal(0, 0.01, seed=seed),
                           bias_initializer=keras.initializers.Constant(0.1))(x)
     return keras.Model(inputs, logits)
+
+
+def _keep(layer, backbone):
+    """Gives a layer the weights of the one of its name, where they fit."""
+    values = backbone.get_layer(layer.name).get_weights()
+    if [v.shape for v in values] != [tuple(w.shape) for w in layer.weights]:
+        side, found = layer.weights[0].shape[0], values[0].shape[0]
+        raise ValueError("a fully connected layer covers the whole of pool5, whose stride is 2: "
+                         f"{side}x{side} features at this image_size. Received: {layer.name} of "
+                         f"{backbone.name} with a kernel of {found}x{found}")
+    layer.set_weights(values)
 
 
 def voc_classification(model, train, test, taps=None, row="all", iterations=80_000, batch_size=16,

@@ -231,9 +231,10 @@ class PadCrop(Framing):
 
     def window(self, height, width, draws):
         short = ops.minimum(height, width)
-        pad = ops.cast(short, "float32") * (self.pad / self.size)
+        pad = _whole(ops.cast(short, "float32") * (self.pad / self.size))
         top, left = (height - short) // 2, (width - short) // 2
-        shift = [_whole(draws[..., k] * (2.0 * pad + 1.0)) - _whole(pad) for k in (0, 1)]
+        places = ops.cast(2 * pad + 1, "float32")
+        shift = [_whole(draws[..., k] * places) - pad for k in (0, 1)]
         return top + shift[0], left + shift[1], short, short
 
     def evaluation(self):

@@ -212,15 +212,17 @@ def _of_data(prior):
     return isinstance(prior, str) and prior == "data"
 
 
-def at_every(maps, from_stride, to_stride, size):
+def at_every(maps, from_stride, to_stride, size, offset=0.0):
     """Maps of one stride at the places of another, bilinear: `(B, h, w, C)` to `(B, n, n, C)`.
 
-    Cell i of a map is taken to stand at pixel i * stride (so it is with symmetric padding), and n
-    is ceil(size / to_stride). Beyond the last cell its value holds.
+    Cell i of a map is taken to stand at pixel i * from_stride + offset, and n is
+    ceil(size / to_stride). The offset is 0 where every layer pads by half of its kernel, as in the
+    networks of colorization; elsewhere up to a cell. Maps that have the places already are given
+    back. Beyond the last cell its value holds.
     """
     if from_stride == to_stride and tuple(maps.shape[1:3]) == (-(-size // to_stride),) * 2:
         return maps
-    rows, columns = (bilinear(np.arange(0, size, to_stride) / from_stride, length)
+    rows, columns = (bilinear((np.arange(0, size, to_stride) - offset) / from_stride, length)
                      for length in maps.shape[1:3])
     x = ops.einsum("yh,bhwc->bywc", ops.convert_to_tensor(rows), maps)
     return ops.einsum("xw,bywc->byxc", ops.convert_to_tensor(columns), x)

@@ -256,7 +256,9 @@ class Jigsaw(Task):
 
     def get_config(self):
         """With the hash of the permutations, and the permutations where they were given."""
-        rows = ["".join(map(str, row)) for row in self.table.tolist()]
+        rows = self.table.tolist()
+        if self.grid**2 <= 10:  # as strings of digits
+            rows = ["".join(map(str, row)) for row in rows]
         return {"tile": self.tile, "cell": self.cell, "grid": self.grid,
                 "permutations": len(self.table) if self.generated else rows,
                 "selection": self.selection, "permutation_seed": self.permutation_seed,

@@ -41,6 +41,16 @@ def test_colorization_keeps_pool5_at_stride_one():
     assert model.taps["pool5"].stride == model.taps["conv5"].stride
 
 
+@pytest.mark.parametrize("flavour, expected", [
+    ("caffenet", ["fc6", "drop7", "fc7"]), ("cfn", ["fc6", "drop7", "fc7"]),
+    ("deepcluster", ["drop6", "fc6", "drop7", "fc7"]), ("rotnet", ["fc6", "fc7"])])
+def test_dropout_stands_where_the_papers_networks_have_it(flavour, expected):
+    """Caffe drops what fc6 and fc7 give (fc7's is the head's), DeepCluster what they take."""
+    model = backbones.get("alexnet", flavour=flavour, fc_units=(3, 2), image_size=71)
+    names = [layer.name for layer in model.layers]
+    assert [n for n in names if n in ("drop6", "fc6", "drop7", "fc7")] == expected
+
+
 def test_every_tap_has_the_channels_it_says():
     for flavour in ("rotnet", "caffenet", "deepcontext", "colorization", "deepcluster", "cfn"):
         model = backbones.get("alexnet", flavour=flavour, fc_units=(16,), image_size=128)

@@ -65,6 +65,17 @@ def test_the_rest_is_trained_and_the_frozen_part_is_not():
         np.testing.assert_array_equal(old, numpy(new))
 
 
+def test_the_schedule_is_the_released_codes_and_fc6_is_dense():
+    backbone = AlexNet("colorization", fc_units=(3, 2), image_size=64)
+    source = ArraySource(np.zeros((200, 64, 64, 3), np.uint8), np.arange(200) % 2)
+    result = evaluation.retrain(backbone, source, source, "conv5", seeds=(0,), epochs=1)
+    settings = result.settings
+    assert (settings["batch_size"], settings["learning_rate"]) == (192, 0.01)
+    assert settings["drops"] == [0.25, 0.5, 0.75] and settings["factor"] == 0.2
+    kernels = [x.shape for x in head(backbone, "conv5", 64, caffe_fc=True).trainable_variables]
+    assert (2, 2, 256, 3) in kernels and (2, 5) in kernels  # one vector of two numbers
+
+
 def test_bad_input():
     backbone = AlexNet("rotnet", fc_units=(12, 10), image_size=71)
     source = ArraySource(np.zeros((4, 71, 71, 3), np.uint8), [0, 1, 0, 1])

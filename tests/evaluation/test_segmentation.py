@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_pretext import evaluation
-from keras_pretext.backbones import VGG, AlexNet
+from keras_pretext.backbones import VGG, AlexNet, ResNet, SplitAlexNet
 from keras_pretext.data.arrays import ArraySource
 from keras_pretext.evaluation.fcn import FCN, padded_batch, upsampling
 from keras_pretext.evaluation.segmentation import (
@@ -70,6 +70,24 @@ def test_crops_are_those_of_the_released_networks(backbone, kernel, crop):
     """
     net = FCN(backbone(), "pool5", 2, (8,), 6 if kernel == 63 else 7)
     assert net.stride == 32 and (kernel - 1) / 2 - net.offset == crop
+
+
+@pytest.mark.parametrize("make, tap, stride", [
+    (lambda: SplitAlexNet(), "conv3", 16),
+    (lambda: ResNet(11, 3, 4, "cifar"), "block3", 4),
+    (lambda: AlexNet("rotnet", fc_units=()), "conv5", 16),
+    (lambda: VGG(11), "conv4_2", 8)], ids=["split", "resnet", "alexnet", "vgg"])
+def test_scores_lie_where_they_look(make, tap, stride):
+    """What moves the answer at a pixel lies around it, in networks of branches too."""
+    net = FCN(make(), tap, 1, ())
+    assert net.stride == stride
+    net.model.get_layer("score").kernel.assign(np.ones(net.model.get_layer("score").kernel.shape))
+    images = tf.Variable(np.random.default_rng(0).normal(128, 40, (8, 96, 96, 3)), dtype="float32")
+    with tf.GradientTape() as tape:
+        answer = tf.reduce_sum(net(images)[:, 47:49, 47:49])
+    mass = np.abs(tape.gradient(answer, images)).sum((0, 3))
+    centre = [np.average(np.arange(96), weights=mass.sum(1 - axis)) for axis in (0, 1)]
+    np.testing.assert_allclose(centre, 47.5, atol=0.25 * stride)
 
 
 @pytest.mark.parametrize("kernel, offset", [(8, -2.5), (7, 1.0)])

@@ -49,6 +49,25 @@ def test_what_is_trained_in_a_row(row, trained):
     assert kernel.shape == (5, 4) and numpy(model.get_layer("fc8").bias) == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("flavour, side", [("rotnet", 71), ("caffenet", 71), ("deepcluster", 71),
+                                           ("colorization", 180)])
+def test_every_alexnet_gets_caffes_fully_connected_layers(flavour, side):
+    """fc8 reads one vector, and dropout follows fc6 and fc7: not pool5, not nothing."""
+    backbone = AlexNet(flavour, fc_units=(6, 5), image_size=side)
+    model = network(backbone, "all", 4, image_size=side)
+    assert model.get_layer("fc8").kernel.shape == (5, 4)
+    inner = next(x for x in model.layers if isinstance(x, keras.Model))
+    order = [x.name for x in inner.layers]
+    after = order[order.index("pool5") + 1:]
+    assert [n for n in after if n.startswith(("fc", "drop")) and "_" not in n] == [
+        "fc6", "drop7", "fc7"]
+    outer = [x for x in model.layers if isinstance(x, keras.layers.Dropout)]
+    assert [x.rate for x in outer] == [0.5] and inner.get_layer("drop7").rate == 0.5
+    for name in ("conv5", "fc6", "fc7"):
+        np.testing.assert_array_equal(numpy(inner.get_layer(name).kernel),
+                                      numpy(backbone.get_layer(name).kernel))
+
+
 def test_the_copy_starts_from_the_backbones_weights(rng):
     backbone = AlexNet("rotnet", fc_units=(), image_size=71)
     model = network(backbone, "all", 3, fc_units=(6, 5), image_size=71, seed=4)
@@ -104,6 +123,9 @@ def test_bad_input_before_training():
     full = AlexNet("rotnet", fc_units=(6,), image_size=71)
     with pytest.raises(ValueError, match="pool5 at 71 pixels.*Received: 64"):
         evaluation.voc_classification(full, source, source, image_size=64)
+    dilated = AlexNet("colorization", fc_units=(6,), image_size=71)  # its kernel is 6x6 always
+    with pytest.raises(ValueError, match="3x3 features.*Received: fc6.*kernel of 6x6"):
+        network(dilated, "all", 3, image_size=71)
 
 
 def test_protocols_go_by_their_names():

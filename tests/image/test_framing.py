@@ -47,11 +47,14 @@ def test_pad_crop_is_the_usual_cifar_augmentation(rng):
         np.testing.assert_array_equal(out[k], padded[k, y:y + 32, x:x + 32])
 
 
-def test_every_offset_of_the_pad_crop_is_equally_likely():
-    draws = np.stack(np.meshgrid(np.arange(0.5, 90) / 90, [0.5]), -1).reshape(-1, 2)
-    top = framings.PadCrop(32, 4).window(np.int32(32), np.int32(32), draws.astype("float32"))[0]
+@pytest.mark.parametrize("side, most", [(32, 4), (37, 4), (63, 7), (31, 3)])
+def test_every_offset_of_the_pad_crop_is_equally_likely(side, most):
+    places = 2 * most + 1  # the same to both sides, at sides of no whole number of times 32 too
+    draws = np.stack(np.meshgrid(np.arange(0.5, 10 * places) / (10 * places), [0.5]), -1)
+    draws = draws.reshape(-1, 2).astype("float32")
+    top = framings.PadCrop(32, 4).window(np.int32(side), np.int32(side), draws)[0]
     values, counts = np.unique(keras.ops.convert_to_numpy(top), return_counts=True)
-    np.testing.assert_array_equal(values, np.arange(-4, 5))
+    np.testing.assert_array_equal(values, np.arange(-most, most + 1))
     assert (counts == 10).all()
 
 

@@ -1,3 +1,5 @@
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -251,6 +253,14 @@ def test_saved_and_loaded_it_answers_the_same(rng, tmp_path):
     assert again.task == task and task == Jigsaw.from_config(task.get_config())
     history = model.fit(inputs, labels, epochs=2, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
+
+
+def test_a_config_holds_a_table_of_more_tiles_than_digits(rng):
+    table = [rng.permutation(16).tolist() for _ in range(5)]
+    task = tasks.get("jigsaw", grid=4, tile=12, cell=15, permutations=table)
+    again = Jigsaw.from_config(json.loads(json.dumps(task.get_config())))
+    assert again == task
+    np.testing.assert_array_equal(again.table, table)
 
 
 def test_a_config_holds_its_permutations_to_their_hash(tmp_path):

@@ -105,6 +105,23 @@ def test_loss_chance_and_what_is_measured(rng):
     assert float(logs["iou"].result()) == pytest.approx(best["iou"], rel=1e-4)
 
 
+@pytest.mark.parametrize("name, options, stride", [
+    ("alexnet", {"flavour": "rotnet", "fc_units": ()}, 16),
+    ("network_in_network", {"blocks": 2}, 4)])
+def test_a_pixels_answer_looks_at_that_pixel(rng, name, options, stride):
+    """Centres of AlexNet's conv5 lie 15 pixels from where stride * cell says."""
+    backbone = backbones.get(name, **options)
+    tap = "conv5" if name == "alexnet" else "block2"
+    task = tasks.get("motion_segmentation", image_size=224, stride=4, tap=tap)
+    model = task.attach(backbone)
+    images = tf.Variable(rng.normal(128, 40, (8, 224, 224, 3)), dtype="float32")
+    with tf.GradientTape() as tape:  # pixel 112 is the 28th of every fourth
+        answer = tf.reduce_sum(model(images)[:, 28, 28])
+    mass = np.abs(tape.gradient(answer, images)).sum((0, 3))
+    centre = [np.average(np.arange(224), weights=mass.sum(1 - axis)) for axis in (0, 1)]
+    np.testing.assert_allclose(centre, 112, atol=0.3 * stride)
+
+
 def test_a_run_learns_where_the_square_is(rng, tmp_path):
     images, masks = frames(rng, 960)
     np.savez(tmp_path / "frames.npz", images=images, mask=masks)

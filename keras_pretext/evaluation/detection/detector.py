@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from keras_pretext.backbones.alexnet import AlexNet
 from keras_pretext.backbones.vgg import VGG
 from keras_pretext.evaluation.detection.boxes import encode, iou
 from keras_pretext.evaluation.fcn import geometry
@@ -20,7 +21,8 @@ class Detector:
     """A copy of a trunk, RoI pooling, fully connected layers, and two answers for each box.
 
     Args:
-        backbone: a Backbone; the copy has its weights. Batch normalisation stays as it is.
+        backbone: a Backbone; the copy has its weights. Batch normalisation stays as it is. The
+            fully connected layers of an AlexNet become Caffe's (`caffe_fc`).
         classes: without the background.
         tap: what boxes are pooled from; by default the one before pool5, or the last.
         fc_units: widths of fully connected layers from random weights, N(0, 0.001); None takes
@@ -41,7 +43,8 @@ class Detector:
 
     def __init__(self, backbone, classes, tap=None, fc_units=None, pool=None, method="crop",
                  freeze=None, dropout=0.5, seed=0):
-        copy = type(backbone).from_config(backbone.get_config())
+        caffe = {"caffe_fc": True} if isinstance(backbone, AlexNet) else {}
+        copy = type(backbone).from_config({**backbone.get_config(), **caffe})
         copy.set_weights(backbone.get_weights())
         self.backbone, self.classes = copy, classes
         self.tap = tap or usual_tap(copy)
@@ -63,13 +66,14 @@ class Detector:
         if freeze:
             for layer in copy.extractor(freeze).layers:
                 layer.trainable = False
-        self.stride, offset = geometry(self.trunk)
+        self.stride, offset = geometry(copy, self.tap)
         self.pooling = RoIPooling(pool, self.stride, method, offset)
         normal = keras.initializers.RandomNormal
         pooled = x = keras.Input((pool, pool, self.trunk.output.shape[-1]), name="pooled")
         for layer in tail:
             x = layer(x)
         x = layers.Flatten(name="flat")(x)
+        x = layers.Dropout(dropout, seed=seed, name=f"drop_{own[-1]}")(x) if own else x
         for k, units in enumerate(() if own else fc_units or (4096, 4096), 6):
             x = layers.Dense(units, activation="relu", name=f"fc{k}",
                              kernel_initializer=normal(0, 0.001, seed + k))(x)

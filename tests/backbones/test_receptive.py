@@ -3,11 +3,15 @@
 import keras
 import numpy as np
 import pytest
-from small_backbones import pixels
 
 from keras_pretext import backbones
 from keras_pretext.backbones.base import Backbone
-from keras_pretext.visualize import receptive_field
+from keras_pretext.backbones.receptive import receptive_field
+
+
+def pooled():
+    images = keras.Input((None, None, 3), name="images")
+    return Backbone(images, {"pooled": (keras.layers.MaxPooling2D(2)(images), 2)}, name="pooled")
 
 
 def strided():
@@ -40,11 +44,13 @@ def responses(backbone, tap, size, places):
 
 
 @pytest.mark.parametrize("make, tap, size", [
-    (strided, "out", 20), (strided, "out", 23), (pixels, "pooled", 10),
+    (strided, "out", 20), (strided, "out", 23), (pooled, "pooled", 10),
     (lambda: backbones.get("network_in_network", blocks=3, mean=(0,) * 3, std=(1,) * 3),
      "block3", 32),
+    (lambda: backbones.get("resnet", depth=11, blocks=2, output_stride=2, flavour="cifar",
+                           mean=(0,) * 3, std=(1,) * 3), "block2", 24),
     (lambda: backbones.get("alexnet", fc_units=(), mean=(0,) * 3, std=(1,) * 3), "conv3", 95)],
-    ids=["strided even", "strided odd", "pooled", "nin", "alexnet"])
+    ids=["strided even", "strided odd", "pooled", "nin", "resnet", "alexnet"])
 def test_a_pixel_changes_the_cells_that_see_it_and_no_others(make, tap, size):
     backbone = make()
     places = [(0, 0), (size - 1, size - 2), (size // 2, size // 3), (7, 5), (3, size - 4)]
@@ -81,4 +87,4 @@ def test_what_cannot_be_told_is_refused():
     with pytest.raises(ValueError, match="unknown tap"):
         receptive_field(up, "down", 8)
     with pytest.raises(ValueError, match="leaves nothing of tap 'pooled'"):
-        receptive_field(pixels(), "pooled", 1)
+        receptive_field(pooled(), "pooled", 1)
