@@ -3,7 +3,9 @@
 Paper: pictures, not features (Pathak et al., CVPR 2016, section 5.1). Adam, weights 0.999 and
 0.001, the discriminator at a tenth of the rate, as in the released code.
 Ours: not run (ImageNet is not at hand); see `inpainting_context_encoder_tiny_imagenet_cpu.py`.
-Cost: 14 hours of one Titan X in the paper.
+The released code trains 500 epochs; the 100,000 steps here are those of the paper's other network,
+which took 14 hours of a Titan X.
+Cost: not known.
 Command: keras-pretext pretrain recipes/inpainting_context_encoder_imagenet.py
 """
 

@@ -2,6 +2,7 @@
 
 Paper: 46.3 % mAP on VOC 2007 detection (color dropping; Doersch et al., 2015, Table 1).
 Ours: not run (ImageNet is not at hand); see `relative_patch_alexnet_tiny_imagenet.py`.
+The momentum of 0.9 is ours: the released solver has none, the paper a higher one.
 Cost: over a million steps in the paper, weeks of one GPU; made for several.
 Command: keras-pretext pretrain recipes/relative_patch_alexnet_imagenet.py
 """

@@ -60,6 +60,8 @@ FLAVOURS = {
                                  norm=("bn_plain",) * 6, fc6=(6, 2, 5)),
     # Caron et al. (2018), released code
     "deepcluster": Flavour(conv1=(4, 2), ceil=False, norm=("bn",) * 5 + (None,), dropout=0.5),
+    # Bojanowski and Joulin (2017), released code
+    "nat": Flavour(conv1=(4, 2), ceil=False, norm=("bn",) * 6, dropout=0.5, first_dropped=7),
     # Noroozi and Favaro (2016): one tile of the context-free network, conv1 at stride 2
     "cfn": Flavour(conv1=(2, 0), groups=2, lrn=True, dropout=0.5, first_dropped=7),
 }
@@ -121,12 +123,15 @@ class AlexNet(Backbone):
 
     Taps: conv1 pool1 conv2 pool2 conv3 conv4 conv5 pool5, then fc6 fc7 ... for `fc_units`. The
     conv and fc taps are after the ReLU; pool1 and pool2 after the local response normalisation.
-    All padding is symmetric. Fully connected layers cover the whole of pool5 at `image_size`;
-    larger pictures give a map of them.
+    All padding is symmetric. First weights are He's normal ones and the input is divided by `std`,
+    where Caffe's networks have narrower Gaussians, biases of 1 in places, twice the rate for
+    biases, and pictures in 0..255 less the mean: at ours a local response normalisation changes
+    next to nothing (less than half a percent). Fully connected layers cover the whole of pool5 at
+    `image_size`; larger pictures give a map of them.
 
     Args:
         flavour: "rotnet", "caffenet", "deepcontext", "colorization", "colorization_half",
-            "deepcluster" or "cfn".
+            "deepcluster", "nat" or "cfn".
         fc_units: widths of the fully connected layers; () leaves the network convolutional.
         image_size: the input side at which fc6 gives 1x1.
         conv1_stride: in place of the flavour's; 4 moves a "cfn" to recognition.

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 
 from keras_pretext.backbones.base import backbone_of
+from keras_pretext.backbones.receptive import receptive_field
 from keras_pretext.visualize.checks import squares
 from keras_pretext.visualize.maps import maps_of
-from keras_pretext.backbones.receptive import receptive_field
 
 
 @dataclasses.dataclass(frozen=True)

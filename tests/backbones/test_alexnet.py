@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from keras_pretext import backbones
+from keras_pretext.backbones.alexnet import FLAVOURS
 
 
 def convolution(kernel, before, after, groups=1, bias=True):
@@ -43,6 +44,7 @@ def test_colorization_keeps_pool5_at_stride_one():
 
 @pytest.mark.parametrize("flavour, expected", [
     ("caffenet", ["fc6", "drop7", "fc7"]), ("cfn", ["fc6", "drop7", "fc7"]),
+    ("nat", ["fc6", "drop7", "fc7"]),
     ("deepcluster", ["drop6", "fc6", "drop7", "fc7"]), ("rotnet", ["fc6", "fc7"])])
 def test_dropout_stands_where_the_papers_networks_have_it(flavour, expected):
     """Caffe drops what fc6 and fc7 give (fc7's is the head's), DeepCluster what they take."""
@@ -52,7 +54,9 @@ def test_dropout_stands_where_the_papers_networks_have_it(flavour, expected):
 
 
 def test_every_tap_has_the_channels_it_says():
-    for flavour in ("rotnet", "caffenet", "deepcontext", "colorization", "deepcluster", "cfn"):
+    for flavour in FLAVOURS:
+        if flavour == "colorization_half":
+            continue
         model = backbones.get("alexnet", flavour=flavour, fc_units=(16,), image_size=128)
         taps = list(model.taps)
         for (_, channels), name in zip(sizes(model, 128, taps), taps, strict=True):
