@@ -272,6 +272,20 @@ class Exemplar(Task):
         return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
                 "metrics": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]}
 
+    def diagnose(self, trainer):
+        """While `start` rules, and a while after: the loss against chance among what is shown."""
+        if self.start is None:
+            return None
+        classes, epochs = self.start
+        since = trainer.step - 1 - epochs * trainer.steps_per_epoch
+        if since < 0:
+            share = trainer.health.mean / math.log(max(classes, 2))
+            return f"{classes} of {self.num_classes} classes: loss {share:.0%} of their chance"
+        if since * trainer.recipe.batch_size < trainer.health.patience:
+            share = trainer.health.mean / self.chance["loss"]
+            return f"all {self.num_classes} classes now: loss {share:.0%} of chance"
+        return None
+
     def attach(self, backbone, name="exemplar_model", **kwargs):
         inputs = keras.Input((self.patch, self.patch, 3), name="patches")
         x = inputs

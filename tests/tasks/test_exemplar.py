@@ -1,7 +1,9 @@
 import json
+import math
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -15,6 +17,7 @@ from keras_pretext.data.draws import draws
 from keras_pretext.tasks.exemplar import TRIES, region_size
 from keras_pretext.training import Recipe, Trainer, evaluate, load_run, train
 from keras_pretext.training import tables as training_tables
+from keras_pretext.training.health import Health
 
 
 def small(**options):
@@ -287,6 +290,26 @@ def test_it_may_begin_with_some_classes(source):
     batches = pipelines.array_batches(regions, task.layer(), 8, 0)  # other backends: the same
     for expected, (index, _, _) in zip(classes, batches, strict=False):
         np.testing.assert_array_equal(index, expected)
+
+
+def test_the_health_line_knows_how_many_classes_are_shown():
+    """The loss jumps where classes are added: that is no collapse."""
+    task = small(num_classes=1000, start=(100, 2))
+    health = Health(task.chance)
+    trainer = SimpleNamespace(steps_per_epoch=50, recipe=SimpleNamespace(batch_size=64),
+                              health=health)
+    health.diagnose = lambda: task.diagnose(trainer)
+    lines = []
+    for trainer.step, loss in ((100, math.log(100) / 2), (101, math.log(1000)), (413, 0.69)):
+        health.means = {"loss": loss}
+        health.best = 0.5
+        lines.append(health.line())
+    assert lines == ["100 of 1000 classes: loss 50% of their chance",
+                     "all 1000 classes now: loss 100% of chance", "all 1000 classes now: loss 10% "
+                     "of chance"]
+    trainer.step = 100 + 20000 // 64 + 2
+    assert health.line() == "learning: loss 10% of chance"
+    assert small().diagnose(trainer) is None
 
 
 def test_tests_use_other_draws_of_the_same_seeds(rng):
