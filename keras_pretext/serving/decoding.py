@@ -66,10 +66,13 @@ def _header(tf, encoded):
         return whole, height, width, frame + b"\x3b"
 
     def bmp():
-        data = tf.io.decode_raw(tf.strings.substr(encoded, 0, 26), tf.uint8)
+        data = tf.io.decode_raw(tf.strings.substr(encoded, 0, 34), tf.uint8)
         height, width = (tf.bitcast(tf.cast(_number(tf, data, at, 4), tf.uint32), tf.int32)
                          for at in (22, 18))
-        return True, tf.abs(tf.cast(height, tf.int64)), tf.cast(width, tf.int64), encoded
+        # the palettes that `_upright` reads: none of OS/2's headers, no run lengths
+        known = (_number(tf, data, 28, 2) != 8) | (
+            (_number(tf, data, 14, 4) >= 40) & (_number(tf, data, 30, 4) == 0))
+        return known, tf.abs(tf.cast(height, tf.int64)), tf.cast(width, tf.int64), encoded
 
     def unknown():
         return False, tf.constant(0, tf.int64), tf.constant(0, tf.int64), encoded
@@ -173,19 +176,32 @@ def _upright(tf, encoded):
     def png():
         image = tf.io.decode_png(encoded, channels=4)
         color, alpha = image[..., :3], image[..., 3:]
+        # Where a picture of 1, 2 or 4 bits says nothing of transparency, the decoder gives the
+        # largest number of that many bits.
+        bits = tf.minimum(tf.io.decode_raw(tf.strings.substr(encoded, 24, 1), tf.uint8)[0], 8)
+        opaque = tf.cast(2 ** tf.cast(bits, tf.int32) - 1, tf.uint8)
 
         def on_white():
             a = tf.cast(alpha, tf.uint16)
             return tf.cast((tf.cast(color, tf.uint16) * a + 255 * (255 - a) + 127) // 255, tf.uint8)
 
-        return tf.cond(tf.reduce_all(alpha == 255), lambda: color, on_white)
+        return tf.cond(tf.reduce_all(alpha == opaque), lambda: color, on_white)
+
+    def colours_of_a_bmp():
+        indices = tf.io.decode_bmp(encoded)[..., 0]  # one channel, as the file has
+        data = tf.io.decode_raw(tf.strings.substr(encoded, 0, 1 << 12), tf.uint8)
+        start = 14 + _number(tf, data, 14, 4)  # behind both headers: blue, green, red, nothing
+        palette = tf.stack([_number(tf, data, start + 4 * tf.range(256, dtype=tf.int64) + k, 1)
+                            for k in (2, 1, 0)], -1)
+        return tf.gather(tf.cast(palette, tf.uint8), tf.cast(indices, tf.int32))
 
     def other():
         image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
         return tf.ensure_shape(image, (None, None, 3))
 
-    first = tf.strings.substr(encoded, 0, 1)
-    return tf.case([(first == b"\xff", jpeg), (first == b"\x89", png)], default=other)
+    first, bits = tf.strings.substr(encoded, 0, 1), tf.strings.substr(encoded, 28, 2)
+    return tf.case([(first == b"\xff", jpeg), (first == b"\x89", png),
+                    ((first == b"B") & (bits == b"\x08\0"), colours_of_a_bmp)], default=other)
 
 
 def _square(tf, image, size):

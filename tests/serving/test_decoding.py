@@ -161,6 +161,44 @@ def test_transparent_parts_lie_on_white(squares, rng):
         np.testing.assert_allclose(found.astype(int), decode(one).astype(int), atol=1)
 
 
+@pytest.mark.parametrize("kind, mode, colours", [
+    ("PNG", "P", 2), ("PNG", "P", 4), ("PNG", "P", 16), ("PNG", "P", 256), ("PNG", "1", 2),
+    ("PNG", "L", 256), ("BMP", "P", 16), ("BMP", "P", 256), ("BMP", "L", 256)])
+def test_few_colours_and_bits_are_seen_as_they_are(squares, rng, kind, mode, colours):
+    """A scan of 1 bit was white, a palette of a BMP its indices."""
+    image = Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3)).astype("uint8"))
+    image = image.quantize(colours) if mode == "P" else image.convert(mode)
+    images, valid = squares([encoded(image, kind)])
+    assert valid == [True]
+    np.testing.assert_array_equal(images[0], np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_of_few_bits(squares, rng, bits):
+    """A PNG by hand, for Pillow writes none of them."""
+    values = rng.integers(0, 2 ** bits, (SIZE, SIZE)).astype("uint8")
+    rows = np.unpackbits(values[..., None], axis=-1)[..., -bits:].reshape(SIZE, -1)
+    lines = b"".join(b"\0" + np.packbits(row).tobytes() for row in rows)
+
+    def chunk(kind, body):
+        return (struct.pack(">I", len(body)) + kind + body
+                + struct.pack(">I", zlib.crc32(kind + body)))
+
+    png = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", SIZE, SIZE, bits, 0, 0, 0,
+                                                              0))
+           + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b""))
+    images, valid = squares([png])
+    assert valid == [True]
+    expected = values.astype(int) * (255 // (2 ** bits - 1))
+    np.testing.assert_array_equal(images[0], expected[..., None].repeat(3, -1))
+
+
+def test_a_bmp_of_run_lengths_is_none(squares, rng):
+    image = Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3)).astype("uint8")).quantize(256)
+    bmp = encoded(image, "BMP")
+    assert squares([bmp[:30] + b"\1" + bmp[31:]])[1] == [False]
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP"])
 def test_a_picture_of_more_pixels_than_allowed_is_not_decoded(squares, rng, kind):
     large = rng.integers(0, 256, (100, 101, 3)).astype("uint8")
