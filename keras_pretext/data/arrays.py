@@ -61,7 +61,8 @@ class ArraySource(Source):
     @classmethod
     def from_npz(cls, path, split="train"):
         """From arrays `images` and `labels`, or `<split>_images` and `<split>_labels`."""
-        if not pathlib.Path(path).is_file():
+        path = pathlib.Path(path).expanduser()
+        if not path.is_file():
             raise DataError(f"there is no such .npz file. Received: {str(path)!r}")
         if not zipfile.is_zipfile(path):
             raise DataError(f"this file is not an .npz, or it is cut off. Received: {path}")

@@ -126,7 +126,8 @@ class ImageFolder(Source):
         if not hasattr(self, "_tensors"):
             with tf.init_scope():
                 labels = np.full(len(self.paths), -1) if self._labels is None else self._labels
-                self._tensors = (tf.constant(self.paths), tf.constant(self._jpeg),
+                self._tensors = (tf.constant([os.fsencode(p) for p in self.paths]),
+                                 tf.constant(self._jpeg),
                                  tf.constant(labels, tf.int64))
         path, jpeg, label = (tf.gather(t, index) for t in self._tensors)
         if self._jpeg.all():  # nothing of Python in the graph, see `data.service`

@@ -5,10 +5,12 @@ import csv
 import hashlib
 import os
 import pathlib
+import re
 
 import numpy as np
 
-SPLITS = {"train", "training", "validation", "valid", "val", "test", "testing"}
+SPLITS = {"train", "training", "validation", "valid", "val", "eval", "dev", "holdout", "test",
+          "testing", "unlabeled", "unlabelled"}
 
 
 class DataError(ValueError):
@@ -118,6 +120,19 @@ class Source:
             raise
         return out
 
+    def check_decodable(self, k):
+        """Raises DataError where TensorFlow cannot decode a picture."""
+        import tensorflow as tf
+
+        try:
+            image = self.fetch(k)["image"]
+            if self.encoded:
+                tf.io.decode_image(image, channels=3, expand_animations=False)
+        except (tf.errors.InvalidArgumentError, ValueError) as error:
+            why = re.sub(r"\{\{.*?\}\} *| *\[Op:.*", "", str(error).splitlines()[0])
+            raise DataError(f"a picture cannot be decoded ({why}); put a whole one in its place, "
+                            f"and the same command goes on. Received: {self._place(k)}") from None
+
     def labels(self):
         """int64 `(n,)`. Raises DataError where there are none."""
         raise NotImplementedError
@@ -187,6 +202,19 @@ class Source:
                             f"Received: {self.name!r}")
 
 
+def check_held_out(train, test):
+    """Raises DataError where two splits of different names are the same pictures.
+
+    A folder, an `.npz` or TFRecords without splits give all that they hold under every name.
+    """
+    if (train.split != test.split and train.num_examples == test.num_examples
+            and train.fingerprint() == test.fingerprint()):
+        raise DataError(f"the splits {train.split!r} and {test.split!r} are the same pictures, so "
+                        "nothing is held out: make sub-folders (or arrays, or TFRecords) train "
+                        "and test, or name one split twice where that is meant. Received: "
+                        f"{train.name!r}")
+
+
 @contextlib.contextmanager
 def open_text(path):
     """A text file to write, which takes its place only when it is whole."""
@@ -203,6 +231,6 @@ def digest(*parts):
         if isinstance(part, np.ndarray):
             part = np.ascontiguousarray(part).data
         elif isinstance(part, str):
-            part = part.encode()
+            part = part.encode(errors="surrogateescape")
         sha.update(part)
     return sha.hexdigest()

@@ -14,11 +14,20 @@ def _version(folder):
 
 
 def prepared(folder):
-    """The newest version folder at or below `folder`, or None."""
+    """The newest version folder at or below `folder`, or None.
+
+    Raises:
+        DataError: where several configs of a data set lie there.
+    """
     if (folder / "dataset_info.json").exists():
         return folder
     found = [p.parent for p in folder.glob("*/dataset_info.json")]
     found = found or [p.parent for p in folder.glob("*/*/dataset_info.json")]
+    configs = sorted({p.parent.name for p in found})
+    if len(configs) > 1:
+        raise DataError("this data set is prepared in several configs; name one: "
+                        f"{', '.join(f'{folder.name}/{config}' for config in configs)}. "
+                        f"Received: {folder.name!r}")
     return max(found, key=_version) if found else None
 
 
@@ -41,7 +50,7 @@ def open_tfds(name, split, root):
         folder = folder or (prepared(place / below) if name and (place / below).is_dir() else None)
     if folder is None:
         known = {p.name for place in places if place.is_dir() for p in place.iterdir()
-                 if p.is_dir() and prepared(p)}
+                 if any(p.glob("*/dataset_info.json")) or any(p.glob("*/*/dataset_info.json"))}
         raise DataError(f"{unknown_name('data set', name, known | {'scenes'})}. Looked in "
                         f"{', '.join(map(str, places))}; set KERAS_PRETEXT_DATA, or prepare it "
                         f"with `tfds build {name}`.")
@@ -57,13 +66,16 @@ def open_tfds(name, split, root):
     if builder.info.file_format.value != "tfrecord":
         raise DataError("a prepared TFDS folder in the tfrecord format is needed. "
                         f"Received: {builder.info.file_format.value} in {folder}")
-    features = builder.info.features
+    # in alphabetical order: that of `features` differs from process to process
+    features = dict(sorted(builder.info.features.items()))
     pictures = sorted((k for k, f in features.items() if isinstance(f, tfds.features.Image)),
                       key=lambda k: features[k].shape[-1] == 1)  # masks come last
-    image = pictures[0] if pictures else None
-    if image is None:
+    if not pictures:
         raise DataError(f"this data set has no picture. Received: {sorted(features)} in {folder}")
-    label = next((k for k, f in features.items() if isinstance(f, tfds.features.ClassLabel)), None)
+    labels = [k for k, f in features.items() if isinstance(f, tfds.features.ClassLabel)]
+    usual = builder.info.supervised_keys or ()
+    image = _chosen("image", pictures, usual)
+    label = _chosen("label", labels, usual) if labels else None
     shape = features[image].shape
     uniform = tuple(shape) if None not in shape and shape[-1] == 3 else None
     paths = [path for part in parts for path in builder.info.splits[part].filepaths]
@@ -71,6 +83,12 @@ def open_tfds(name, split, root):
                         features[label].names if label else None, uniform,
                         multi_labels=_multi_labels(features), objects=_objects(features),
                         dense=_dense(features))
+
+
+def _chosen(name, candidates, usual):
+    """Of several features the one that TFDS trains on, else that of the usual name, else the first.
+    """
+    return next((k for k in (*usual, name) if k in candidates), candidates[0])
 
 
 def _multi_labels(features):

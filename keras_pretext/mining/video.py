@@ -2,6 +2,8 @@
 
 import pathlib
 
+import numpy as np
+
 SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"}
 
 
@@ -31,7 +33,7 @@ def find(videos):
 
 
 def frames(path, short_side):
-    """Yields `(frame, time, (height, width))` of a file's first video stream.
+    """Yields `(frame, time, (height, width))` of a file's first video stream, frames upright.
 
     Args:
         path: of the file.
@@ -53,10 +55,13 @@ def frames(path, short_side):
             stream.thread_type = "AUTO"
             rate = float(stream.average_rate or 25)
             for number, frame in enumerate(file.decode(stream)):
-                size = frame.height, frame.width
+                size, turns = (frame.height, frame.width), frame.rotation // 90 % 4
                 scale = short_side / min(size)
                 height, width = (max(short_side, round(side * scale)) for side in size)
                 image = frame.to_ndarray(format="rgb24", width=width, height=height)
+                if turns:  # the phone was turned: so players turn what they show
+                    image = np.ascontiguousarray(np.rot90(image, turns))
+                    size = size[::-1] if turns % 2 else size
                 yield image, number / rate if frame.time is None else frame.time, size
     except (av.error.FFmpegError, OSError, EOFError) as error:
         raise VideoError(str(error).splitlines()[0]) from error

@@ -64,7 +64,8 @@ def save(folder, step, variables, state, tables=None):
             np.savez(file, **arrays)
 
     write_atomically(path_of(folder, step), write)
-    for old in sorted(folder.glob("step-*.npz"))[:-2]:
+    mine = path_of(folder, step)
+    for old in sorted(p for p in folder.glob("step-*.npz") if p.name < mine.name)[:-1]:
         old.unlink()
 
 
@@ -73,8 +74,17 @@ def path_of(folder, step):
 
 
 def latest(folder):
-    """`(variables, state, tables)` of the newest whole checkpoint, or None."""
-    return newest(sorted(pathlib.Path(folder).glob("step-*.npz"), reverse=True))
+    """`(variables, state, tables)` of the newest whole checkpoint, or None where there is none.
+
+    Raises:
+        ValueError: where there are some, and none can be read: training would begin anew.
+    """
+    paths = sorted(pathlib.Path(folder).glob("step-*.npz"), reverse=True)
+    found = newest(paths)
+    if paths and found is None:
+        raise ValueError("none of the checkpoints of this run can be read; make them readable, or "
+                         f"remove them to begin anew. Received: {', '.join(map(str, paths))}")
+    return found
 
 
 def newest(paths):
@@ -86,6 +96,6 @@ def newest(paths):
                 tables = {n[6:]: file[n] for n in file.files if n.startswith("table_")}
                 names = sorted(n for n in file.files if n[0] == "v")
                 return [file[n] for n in names], state, tables
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             continue
     return None

@@ -22,6 +22,8 @@ from keras_pretext.data import pipeline as pipelines
 from keras_pretext.data import service
 from keras_pretext.data.arrays import ArraySource
 from keras_pretext.data.masks import seen_by
+from keras_pretext.data.source import check_held_out
+from keras_pretext.tasks.base import Task
 from keras_pretext.training import (
     checkpoint,
     cluster,
@@ -146,6 +148,9 @@ class Trainer:
         self.data = self.source = data.open(recipe.data, split=recipe.split)
         self.test_source = (data.open(recipe.data, split=recipe.test_split)
                             if recipe.test_split else None)
+        own = type(self.task).examples is not Task.examples  # it tests on what it trains on
+        if self.test_source is not None and not own:
+            check_held_out(self.data, self.test_source)
         begins = recipe.initial and not (self.out / "checkpoints").is_dir()
         self.initial = initial_weights(recipe) if begins else None  # refused before any writing
 
@@ -195,6 +200,20 @@ class Trainer:
             rows = [r for r in self._log.read_text().splitlines(True)
                     if r.endswith("\n") and json.loads(r)["step"] <= self.step]
             checkpoint.write_atomically(self._log, lambda p: p.write_text("".join(rows)))
+
+    def _former_data(self):
+        """What a resumed run was trained on before its data changed, as the manifest has it."""
+        kept = self.out / "manifest.json"
+        if not self.step or not kept.exists():
+            return []
+        manifest = json.loads(kept.read_text())
+        then, former = manifest["data"], manifest.get("former_data", [])
+        if then["fingerprint"] == self.data.fingerprint():
+            return former
+        print("the data of this run have changed since it began: from here on the order of the "
+              f"pictures and the schedule are those of {self.data.num_examples} pictures, not "
+              f"{then['num_examples']}", file=sys.stderr)
+        return [*former, {**then, "until_step": self.step}]
 
     def _read(self, folder):
         """The chief's newest checkpoint in a folder, or None: the same for all hosts."""
@@ -323,12 +342,24 @@ class Trainer:
 
         while True:
             start = time.perf_counter()
-            batch = next(batches)
+            try:
+                batch = next(batches)
+            except tf.errors.InvalidArgumentError as error:
+                self._find_undecodable()
+                raise error
             waited = time.perf_counter() - start
             if self.task.before_step:
                 batch = (batch[0], tables.labels(self, *batch))
             logs = run(batch, tf.constant(float(self._asked_to_stop)))
             yield {k: float(v) for k, v in logs.items()}, waited
+
+    def _find_undecodable(self):
+        """Raises DataError with the picture of this step's batch that cannot be decoded."""
+        count, layer = self.source.num_examples, self.layer
+        epoch, index = next(pipelines.index_batches(
+            count * layer.visits, self.recipe.batch_size, self.recipe.seed, self.step))
+        for k in np.unique(np.asarray(layer.shown(epoch, index % count))):
+            self.source.check_decodable(int(k))
 
     def _other_steps(self):
         """Arrays in, the task layer on the device, a jitted functional step (JAX)."""
@@ -418,6 +449,9 @@ class Trainer:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _run(self):
+        ended = self.out / "final" / "metrics.json"
+        if self.cluster.agreed(self.step >= self.total_steps and ended.exists()):
+            return json.loads(ended.read_text())  # of the run as it was, which nothing changes
         self._advise()
         recipe, begun = self.recipe, time.perf_counter() - self.seconds
         if self.cluster.chief:
@@ -425,7 +459,10 @@ class Trainer:
         self._adopt()
         self._call("on_start")
         steps = self._tensorflow_steps() if on_tensorflow() else self._other_steps()
-        bar, row, waited, mark, marked = self._bar(), {}, 0.0, time.perf_counter(), self.step
+        row = {k: v for logged in self._rows() for k, v in logged.items()}
+        if self.cluster.agreed(self._unended()):
+            row = self._end_epoch(row)
+        bar, waited, mark, marked = self._bar(), 0.0, time.perf_counter(), self.step
         stop = self.total_steps
         if self.max_steps is not None:
             stop = min(stop, self.step + self.max_steps)
@@ -463,11 +500,7 @@ class Trainer:
                 self._save()
                 mark = time.perf_counter()
             if epoch_ends or self.step == self.total_steps:
-                self._synchronise()
-                row = {**row, **self.evaluate()}
-                self.write_row({"step": self.step, **{k: v for k, v in row.items()
-                                                      if k.startswith("test_")}})
-                self._call("on_epoch", row)
+                row = self._end_epoch(row)
                 mark = time.perf_counter()
         if bar:
             bar.close()
@@ -476,6 +509,27 @@ class Trainer:
         self._call("on_end")
         self.cluster.agreed(0)  # no host leaves before the chief has finished
         return row
+
+    def _end_epoch(self, row):
+        """Tests and calls back; a row of the log, `step` and `test_...`, says that it is done."""
+        self._synchronise()
+        row = {**row, **self.evaluate()}
+        self._call("on_epoch", row)
+        self.write_row({"step": self.step, **{k: v for k, v in row.items()
+                                              if k.startswith("test_")}})
+        return row
+
+    def _rows(self):
+        """The log's rows of this step."""
+        if not (self.cluster.chief and self._log.exists()):
+            return []
+        return [r for r in map(json.loads, self._log.read_text().splitlines())
+                if r["step"] == self.step]
+
+    def _unended(self):
+        """Whether the run was killed between an epoch's checkpoint and its end."""
+        whole = self.step % self.steps_per_epoch == 0 or self.step >= self.total_steps
+        return bool(self.step and whole and not any("loss" not in r for r in self._rows()))
 
     def _reset_metrics(self):
         self.model.reset_metrics()
@@ -561,12 +615,15 @@ class Trainer:
                      "num_examples": self.data.num_examples,
                      "fingerprint": self.data.fingerprint(),
                      "skipped": len(self.data.skipped)},
+            "former_data": self._former_data(),
             "prepared": tables.fingerprint(self.prepared),
             "steps": self.total_steps, "replicas": self.replicas, "versions": versions,
             "backend": keras.backend.backend(), "xla": self.model.xla,
             "parameters": self.model.count_params(), "resumed_at": self.step,
             "hardware": {"machine": platform.machine(), "cores": os.cpu_count(), **accelerators()},
             "command": " ".join([command, *sys.argv[1:]])})
+        if self.data.skipped:
+            self.data.write_skipped(self.out / "skipped.csv")
 
     def _finish(self, row):
         folder = self.out / "final"

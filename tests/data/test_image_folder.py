@@ -1,4 +1,5 @@
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -58,6 +59,23 @@ def test_splits(tmp_path):
     assert data.open(tmp_path, "test").labels().tolist() == [0, 0, 1, 1]
     with pytest.raises(ValueError, match="Known: test, train. Received: 'validation'"):
         data.open(tmp_path, "validation")
+
+
+def test_splits_of_other_names_are_no_classes(tmp_path):
+    for split in ("train", "eval"):
+        for name in ("a", "b"):
+            save(tmp_path / split / name / "0.png")
+    assert data.open(tmp_path, "train").class_names == ("a", "b")
+    assert data.open(tmp_path, "train").num_examples == 2
+
+
+def test_names_that_are_no_utf_8(tmp_path):
+    save(tmp_path / "a.jpg")
+    name = os.path.join(os.fsencode(tmp_path), b"4 \xe9.jpg")
+    os.rename(tmp_path / "a.jpg", name)
+    source = data.open(tmp_path)
+    assert source.fetch(0)["image"].numpy() == open(name, "rb").read()
+    assert len(source.fingerprint()) == 64
 
 
 def test_train_may_be_a_class(tmp_path):

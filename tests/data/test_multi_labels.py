@@ -1,5 +1,7 @@
 """Pictures that show several classes: PASCAL VOC and what is like it."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -57,6 +59,21 @@ def expected(row, classes):
         elif answer[thing["label"]] == 0:
             answer[thing["label"]] = -1
     return answer
+
+
+def test_of_several_labels_the_usual_one_is_taken(tmp_path):
+    """TFDS gives the features of a folder in an order that differs from process to process."""
+    prepared(tmp_path / "cifar" / "3.0.2", "cifar100", ("train",), 3)
+    assert len(data.open(tmp_path / "cifar").class_names) == 100  # and not 20, of coarse labels
+
+
+def test_one_of_several_configs_is_named(tmp_path):
+    prepared(tmp_path / "set" / "4.0.0", "voc/2007", ("train",), 2)
+    for config in ("2007", "2012"):
+        shutil.copytree(tmp_path / "set", tmp_path / "voc" / config)
+    with pytest.raises(ValueError, match="several configs; name one: voc/2007, voc/2012"):
+        data.open(f"tfds:{tmp_path / 'voc'}")
+    assert data.open(tmp_path / "voc" / "2007").num_examples == 2
 
 
 def test_voc_2007_with_its_official_splits(tmp_path):

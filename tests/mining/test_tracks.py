@@ -1,6 +1,7 @@
 """Videos with known motion: which patches are found, and what becomes of odd ones."""
 
 import collections
+import struct
 
 import numpy as np
 import pytest
@@ -54,6 +55,23 @@ def test_places_are_in_the_videos_own_pixels(tmp_path):
     assert (counts["height"], counts["width"]) == (320, 480)
     assert first.width == first.height == 128
     assert abs(first.left - 120) < 20 and abs(first.top - 80) < 20
+
+
+def test_frames_of_a_turned_phone_are_upright(tmp_path):
+    """The header of an .mp4 says by how much players turn what they show."""
+    picture = np.zeros((48, 64, 3), "uint8")
+    picture[:, 48:] = 255  # the right side is bright
+    write_video(tmp_path / "plain.mp4", [picture] * 3)
+    encoded = (tmp_path / "plain.mp4").read_bytes()
+    at = encoded.index(b"tkhd") + 44  # of the matrix, behind times, numbers and volume
+    for name, matrix, bright in (("right", (0, 1, -1, 0), np.s_[36:]),
+                                 ("left", (0, -1, 1, 0), np.s_[:12])):
+        a, b, c, d = (struct.pack(">i", n << 16) for n in matrix)
+        turned = (encoded[:at] + a + b + bytes(4) + c + d + encoded[at + 20:])
+        (tmp_path / f"{name}.mp4").write_bytes(turned)
+        frame, _, size = next(video.frames(tmp_path / f"{name}.mp4", 36))
+        assert size == (64, 48) and frame.shape == (48, 36, 3)
+        assert frame[bright].mean() > 200 and frame.mean() < 100
 
 
 def test_patches_have_the_colours_of_the_video(tmp_path):

@@ -6,12 +6,22 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_pretext import data
-from keras_pretext.training import Recipe, Trainer, evaluate, load_recipe, load_run, train
+from keras_pretext.training import (
+    Recipe,
+    Trainer,
+    checkpoint,
+    evaluate,
+    load_recipe,
+    load_run,
+    train,
+)
 from keras_pretext.training.health import Health, NotFinite
 
 
@@ -111,6 +121,82 @@ def test_a_half_written_checkpoint_is_passed_over(npz, tmp_path):
     newest = sorted((tmp_path / "checkpoints").glob("*.npz"))[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
     assert Trainer(small(npz), tmp_path, progress=False).step == 2
+
+
+def test_checkpoints_that_cannot_be_read_are_no_fresh_start(npz, tmp_path):
+    """Else the log is erased, and the next checkpoints are older than those that stay."""
+    train(small(npz), tmp_path, progress=False, max_steps=6)
+    kept = sorted((tmp_path / "checkpoints").glob("*.npz"))
+    log = (tmp_path / "metrics.jsonl").read_text()
+    for path, content in zip(kept, (b"", b"PK"), strict=True):
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match="none of the checkpoints.*step-0000000004.npz"):
+        train(small(npz), tmp_path, progress=False)
+    assert (tmp_path / "metrics.jsonl").read_text() == log
+    for path in kept:
+        path.rename(path.with_name(path.name.replace("00000000", "00000099")))
+    checkpoint.save(tmp_path / "checkpoints", 2, [np.zeros(3)], {})
+    assert (tmp_path / "checkpoints" / "step-0000000002.npz").is_file()
+
+
+def test_an_epoch_killed_before_its_test_is_tested_by_the_next_process(npz, tmp_path):
+    recipe = small(npz, test_split="train", test_images=32)
+    seen = []
+    callback = SimpleNamespace(on_epoch=lambda trainer, row: seen.append((trainer.step, row)))
+    train(recipe, tmp_path / "whole", progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "evaluate", lambda trainer: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, tmp_path / "parts", progress=False)
+    train(recipe, tmp_path / "parts", progress=False, callbacks=[callback])
+    assert [step for step, _ in seen] == [6, 12] and all("loss" in row for _, row in seen)
+    whole, parts = (
+        [{k: v for k, v in json.loads(line).items() if "loss" in k or k == "step"}
+         for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
+        for run in ("whole", "parts"))
+    assert whole == parts
+
+
+def test_a_finished_run_is_not_touched(npz, tmp_path):
+    row = train(small(npz), tmp_path, progress=False)
+    before = {p: p.read_bytes() for p in sorted(tmp_path.rglob("*")) if p.is_file()}
+    again = train(small(npz), tmp_path, progress=False)
+    assert again["loss"] == row["loss"]
+    assert {p: p.read_bytes() for p in sorted(tmp_path.rglob("*")) if p.is_file()} == before
+
+
+def test_data_that_have_changed_are_told_and_kept_in_the_manifest(npz, tmp_path, capsys):
+    train(small(npz), tmp_path / "run", progress=False, max_steps=2)
+    with np.load(npz) as file:
+        np.savez(npz, images=file["images"][:80], labels=file["labels"][:80])
+    train(small(npz), tmp_path / "run", progress=False, max_steps=1)
+    assert "those of 80 pictures, not 96" in capsys.readouterr().err
+    train(small(npz), tmp_path / "run", progress=False)
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["data"]["num_examples"] == 80
+    former, = manifest["former_data"]
+    assert (former["num_examples"], former["until_step"]) == (96, 2)
+
+
+def test_one_split_is_no_test_of_another_name(npz, tmp_path):
+    with pytest.raises(ValueError, match="splits 'train' and 'test' are the same pictures"):
+        Trainer(small(npz, test_split="test"), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_picture_that_cannot_be_decoded_is_named(tmp_path, rng):
+    """Its header and its end are whole: only decoding tells, in the middle of a run."""
+    for k in range(4):
+        image = rng.integers(0, 256, (64, 80 + k, 3)).astype("uint8")
+        Image.fromarray(image).save(tmp_path / f"{k}.jpg", quality=95)
+    broken = bytearray((tmp_path / "2.jpg").read_bytes())
+    broken[1500:2500] = b"\xff\xc4" * 500
+    (tmp_path / "2.jpg").write_bytes(broken)
+    recipe = Recipe(name="small", task=("rotation", {"image_size": 32}),
+                    backbone=small("").backbone, data=f"folder:{tmp_path}", test_split=None,
+                    epochs=3, batch_size=4)
+    with pytest.raises(ValueError, match="cannot be decoded.*Received: .*2.jpg"):
+        train(recipe, tmp_path / "run", progress=False)
 
 
 def test_a_run_of_another_recipe_is_refused(npz, tmp_path):
