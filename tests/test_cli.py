@@ -13,7 +13,7 @@ RECIPE = """
 from keras_pretext.training import Recipe
 recipe = Recipe(name="tiny", task=("rotation", {{"image_size": 32}}),
                 backbone=("network_in_network", {{"blocks": 2}}), data="npz:{npz}",
-                epochs=1, batch_size=16, test_images=32)
+                test_split="train", epochs=1, batch_size=16, test_images=32)
 """
 
 
@@ -83,8 +83,8 @@ def test_pretrain_probe_and_publish(recipe, tmp_path, capsys, npz, monkeypatch):
     assert cli.main(["pretrain", str(recipe), "--out", str(out)]) == 0
     assert (out / "final" / "model.keras").exists()
     assert "test_accuracy" in capsys.readouterr().out
-    assert cli.main(["probe", str(out), "--data", str(npz), "--protocol", "knn", "--taps",
-                     "block1", "--json", str(score)]) == 0
+    assert cli.main(["probe", str(out), "--data", str(npz), "--test-split", "train", "--protocol",
+                     "knn", "--taps", "block1", "--json", str(score)]) == 0
     assert "block1" in capsys.readouterr().out
     result, = json.loads(score.read_text())
     assert result["settings"]["weights_from"] == str(out)
@@ -109,17 +109,32 @@ def test_probe_takes_any_protocol_and_its_options(recipe, tmp_path, capsys, npz,
 
     monkeypatch.setitem(evaluation.PROTOCOLS, "zhang2016-linear", linear)
     monkeypatch.setitem(evaluation.PROTOCOLS, "knn-cosine", knn)
-    start = ["probe", "x", "--data", str(npz)]
+    start = ["probe", "x", "--data", str(npz), "--test-split", "train"]
     assert cli.main([*start, "--protocol", "zhang2016-linear", "--seeds", "4", "--set",
                      "batch_size=8", "--set", "feature_dtype=float32", "--label", "supervised",
-                     "--json", str(tmp_path / "score.json")]) == 0
-    score, = json.loads((tmp_path / "score.json").read_text())
+                     "--json", str(tmp_path / "new" / "score.json")]) == 0
+    score, = json.loads((tmp_path / "new" / "score.json").read_text())
     assert score["settings"]["weights_from"] == "supervised"
     assert seen == {"taps": None, "seeds": [4], "epochs": 10, "frozen": True, "batch_size": 8,
                     "feature_dtype": "float32"}
     assert "zhang2016-linear" in capsys.readouterr().out
     line = failing(capsys, *start, "--protocol", "knn-cosine", "--set", "q=3")
     assert "knn-cosine has no q; its options are k, taps" in line
+    seen.clear()
+    whole = tmp_path / "whole.npz"  # without splits
+    np.savez(whole, images=np.zeros((4, 8, 8, 3), np.uint8), labels=[0, 1, 0, 1])
+    assert "nothing is held out" in failing(capsys, "probe", "x", "--data", whole)
+    for target in (tmp_path, npz / "score.json"):  # a folder, and below a file
+        line = failing(capsys, *start, "--protocol", "zhang2016-linear", "--json", target)
+        assert "cannot be written there" in line and line.endswith(f"Received: {target}\n")
+    line = failing(capsys, *start, "--protocol", "zhang2016-linear", "--set", "epoch=3")
+    assert "zhang2016-linear has no epoch; its options are batch_size, cache, crops," in line
+    line = failing(capsys, *start, "--protocol", "zhang2016-linear", "--set", "frozen=false",
+                   "--set", "crops=2")  # of `finetune`, which has none
+    assert "zhang2016-linear has no crops" in line
+    line = failing(capsys, *start, "--protocol", "fast_rcnn", "--image-size", "64")
+    assert "fast_rcnn has no image_size" in line
+    assert not seen
     assert "Did you mean 'zhang2016-linear'" in failing(capsys, *start, "--protocol", "zhang-lin")
     assert "one tap" in failing(capsys, *start, "--protocol", "zhang2016-linear", "--finetune")
     assert "no frozen" in failing(capsys, *start, "--protocol", "exemplar_svm", "--finetune",
@@ -141,8 +156,8 @@ def test_figure_5b_can_be_asked_for(npz, monkeypatch):
 
     monkeypatch.setattr("keras_pretext.cli.evaluation.read_model", lambda name: None)
     monkeypatch.setitem(evaluation.PROTOCOLS, "gidaris2018-semi-supervised", semi_supervised)
-    assert cli.main(["probe", "x", "--data", str(npz), "--protocol", "semi_supervised", "--taps",
-                     "block2", "--finetune", "--set", "slower=1"]) == 0
+    assert cli.main(["probe", "x", "--data", str(npz), "--test-split", "train", "--protocol",
+                     "semi_supervised", "--taps", "block2", "--finetune", "--set", "slower=1"]) == 0
     assert seen == {"tap": "block2", "frozen": False, "slower": 1}
 
 
@@ -155,6 +170,22 @@ def test_mistakes_get_one_line(recipe, tmp_path, capsys, picture):
     broken = tmp_path / "broken.png"
     broken.write_bytes(picture.read_bytes()[:40])
     failing(capsys, "preview", broken, "--task", "rotation")
+
+
+def test_what_cannot_be_resumed_does_not_say_so(monkeypatch, capsys):
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    for module, run, arguments, words in (
+            ("training", "_pretrain", ["pretrain", "r.py"], "stopped; the same command resumes"),
+            ("training", "_mine", ["mine", "a.mp4", "--out", "o"],
+             "stopped; the same command resumes"),
+            ("zoo", "_extract", ["extract", "m", "--data", "d", "--out", "o"],
+             "stopped; the same command resumes"),
+            ("evaluation", "_probe", ["probe", "m", "--data", "d"], "stopped")):
+        monkeypatch.setattr(f"keras_pretext.cli.{module}.{run}", interrupted)
+        assert cli.main(arguments) == 130
+        assert capsys.readouterr().err == f"keras-pretext: {words}\n"
 
 
 def test_debug_shows_where(recipe):

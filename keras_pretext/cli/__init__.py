@@ -14,7 +14,8 @@ def main(argv=None):
     try:
         return arguments.command(arguments) or 0
     except KeyboardInterrupt:
-        print("keras-pretext: stopped; the same command resumes", file=sys.stderr)
+        resumes = "; the same command resumes" if arguments.resumes else ""
+        print(f"keras-pretext: stopped{resumes}", file=sys.stderr)
         return 130
     except Exception as error:
         if arguments.debug:
@@ -31,9 +32,9 @@ def parser():
     top.add_argument("--debug", action="store_true", help="show where an error comes from")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name, run, text):
+    def command(name, run, text, resumes=False):
         sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(command=run)
+        sub.set_defaults(command=run, resumes=resumes)
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
                          help=argparse.SUPPRESS)
         return sub

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import tempfile
 
 
 def settings(pairs):
@@ -16,6 +17,24 @@ def settings(pairs):
         except json.JSONDecodeError:
             out[name] = value
     return out
+
+
+def check_target(path):
+    """Makes the folder of a file that a long work will write.
+
+    Raises:
+        ValueError: where the file cannot be written there.
+    """
+    path = pathlib.Path(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ValueError(f"the result cannot be written there ({error.strerror}). "
+                         f"Received: {path}") from None
 
 
 def read_model(name):

@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-from keras_pretext.cli.common import read_model, settings
+from keras_pretext.cli.common import check_target, read_model, settings
 
 
 def add(command):
@@ -86,16 +86,18 @@ def add(command):
 def _probe(arguments):
     import keras
 
-    from keras_pretext import data, evaluation
+    from keras_pretext import evaluation
 
-    train = data.open(arguments.data, arguments.train_split)
-    test = data.open(arguments.data, arguments.test_split)
+    if arguments.json:
+        check_target(arguments.json)
+    measure = evaluation.protocol(arguments.protocol)
+    options = _protocol_options(measure, arguments)
+    train, test = _splits(arguments)
     model = read_model(arguments.model)
     if arguments.random:
         keras.utils.set_random_seed(0)
         model = model.task.attach(type(model.backbone).from_config(model.backbone.get_config()))
-    measure = evaluation.protocol(arguments.protocol)
-    results = measure(model, train, test, **_protocol_options(measure, arguments))
+    results = measure(model, train, test, **options)
     if not isinstance(results, dict):
         results = {None: results}
     for count, one in results.items():
@@ -106,6 +108,17 @@ def _probe(arguments):
         from keras_pretext.training.checkpoint import write_json
 
         write_json(arguments.json, [one.to_dict() for one in results.values()])
+
+
+def _splits(arguments):
+    """The labelled data to train on and to test on."""
+    from keras_pretext import data
+    from keras_pretext.data.source import check_held_out
+
+    train = data.open(arguments.data, arguments.train_split)
+    test = data.open(arguments.data, arguments.test_split)
+    check_held_out(train, test)
+    return train, test
 
 
 def _protocol_options(measure, arguments):
@@ -126,17 +139,30 @@ def _protocol_options(measure, arguments):
     if "tap" in takes:
         options["tap"] = options.pop("taps")
     options.update(settings(arguments.set))
-    known = {name for name, p in takes.items() if p.kind is not p.VAR_KEYWORD}
-    unknown = sorted(set(options) - known - {"image_size"})
-    if unknown and (len(known) == len(takes) or "frozen" in unknown):
-        raise ValueError(f"{arguments.protocol} has no {', '.join(unknown)}; its options are "
-                         f"{', '.join(sorted(known - {'model', 'train', 'test'}))}. "
-                         f"Received: {unknown}")
+    _check_options(measure, arguments.protocol, options)
     return options
 
 
+def _check_options(measure, protocol, options):
+    """Raises ValueError for an option that neither a protocol takes nor what it passes them to."""
+    import inspect
+
+    from keras_pretext.evaluation import probe
+
+    takes = inspect.signature(measure).parameters
+    known, further = {*takes} - {"options"}, "options" in takes
+    if further and "epochs" in takes:  # the protocols of whole pictures check theirs themselves
+        trains, further = probe.run_probe if options.get("frozen", True) else probe.finetune, False
+        known |= {*inspect.signature(trains).parameters}
+    known -= {"protocol", "head", "model", "train", "test"}
+    unknown = sorted(set(options) - known)
+    if unknown and (not further or "frozen" in unknown):
+        raise ValueError(f"{protocol} has no {', '.join(unknown)}; its options are "
+                         f"{', '.join(sorted(known))}. Received: {unknown}")
+
+
 def _curve(arguments):
-    from keras_pretext import data, evaluation
+    from keras_pretext import evaluation
     from keras_pretext.evaluation.over_training import over_training
 
     def show(row):
@@ -144,10 +170,12 @@ def _curve(arguments):
         print(f"epoch {row['epoch']:5d}  pretext {pretext}  object {100 * row['object']:.2f} % "
               f"+- {100 * row['object_std']:.2f}", flush=True)
 
-    rows = over_training(
-        arguments.run, data.open(arguments.data, arguments.train_split),
-        data.open(arguments.data, arguments.test_split), arguments.tap,
-        evaluation.protocol(arguments.protocol), show, **settings(arguments.set))
+    if arguments.json:
+        check_target(arguments.json)
+    measure, options = evaluation.protocol(arguments.protocol), settings(arguments.set)
+    _check_options(measure, arguments.protocol, options)
+    train, test = _splits(arguments)
+    rows = over_training(arguments.run, train, test, arguments.tap, measure, show, **options)
     if arguments.json:
         from keras_pretext.training.checkpoint import write_json
 

@@ -9,7 +9,8 @@ from keras_pretext.cli.common import settings
 
 
 def add(command):
-    sub = command("pretrain", _pretrain, "train a recipe; run it again to resume")
+    sub = command("pretrain", _pretrain, "train a recipe; run it again to resume",
+                  resumes=True)
     sub.add_argument("recipe", help="a recipe file, or a run folder to resume")
     sub.add_argument("--out", help="the run's folder; default runs/<name>")
     sub.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
@@ -36,7 +37,8 @@ def add(command):
     sub.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     sub.add_argument("--seconds", type=float, default=10)
 
-    sub = command("mine", _mine, "mine pairs of patches, and masks of what moves, from videos")
+    sub = command("mine", _mine, "mine pairs of patches, and masks of what moves, from videos",
+                  resumes=True)
     sub.add_argument("videos", nargs="+", help="video files and folders of them")
     sub.add_argument("--out", required=True, help="a new folder, or one to go on in")
     sub.add_argument("--preset", choices=["paper", "small"], default="paper",

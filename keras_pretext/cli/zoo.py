@@ -46,7 +46,8 @@ def add(command):
     sub.add_argument("--dtype", default="float32",
                      help="float32, or mixed_bfloat16: faster, features off by about 1 %%")
 
-    sub = command("extract", _extract, "write the features of every picture as Parquet")
+    sub = command("extract", _extract, "write the features of every picture as Parquet",
+                  resumes=True)
     sub.add_argument("model", help="a zoo name, the folder of an entry or of a run")
     sub.add_argument("--data", required=True, help="a name, folder, file, or paths:FILE")
     sub.add_argument("--split", default="train")

@@ -40,4 +40,5 @@ def knn(model, train, test, taps=None, k=20, temperature=0.07, image_size=None, 
         result[tap] = {"last": [accuracy], "best": [accuracy]}
     return ProbeResult(PROTOCOL, result, {
         "k": k, "temperature": temperature, "train": f"{train.name}/{train.split}",
-        "test": f"{test.name}/{test.split}", "train_images": train.num_examples})
+        "test": f"{test.name}/{test.split}", "train_images": train.num_examples,
+        "image_size": options["image_size"], "feature_dtype": feature_dtype})

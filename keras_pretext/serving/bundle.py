@@ -34,7 +34,8 @@ def serve_bundle(names, out, base="/models", tap=None, whitening=None, image_siz
         out: the folder; it must not exist.
         base: where the server will see that folder; the Docker file mounts it at `/models`.
         tap, whitening, max_pixels: of `signatures.export`, for all models. The tap of the
-            embedding is by default the one whose linear probe on the card is best.
+            embedding is by default the one whose linear probe on the card is best, of the
+            entry's own weights on the first data set that the card has such probes of.
         image_size: side in pixels for encoded pictures; the card's by default.
         batch_sizes: what the server fills batches up to, ascending; the last is the largest
             batch that it takes.
@@ -101,12 +102,16 @@ def labels(versions):
 
 
 def _best_tap(card):
-    """The tap that the card's linear probes find best; None where there are none."""
+    """The tap that the entry's linear probes on the first data find best; None without any."""
+    from keras_pretext.zoo.card import weights_of
+
+    own = [((metric.get("settings") or {}).get("test"), metric["taps"])
+           for metric in card.get("metrics") or () if metric["protocol"].endswith("-linear")
+           and weights_of(metric, card["name"]) == "this entry"]
     found = {}
-    for metric in card.get("metrics", ()):
-        if (str(metric.get("protocol", "")).endswith("-linear")
-                and metric.get("settings", {}).get("weights_from") != "random"):
-            for tap, measured in metric["taps"].items():
+    for data, taps in own:
+        if data == own[0][0]:
+            for tap, measured in taps.items():
                 found[tap] = max(found.get(tap, 0), measured["last_mean"])
     return max(found, key=found.get) if found else None
 

@@ -177,23 +177,28 @@ class Job:
         """A picture, uint8 `(height, width, 3)`, as the network sees it."""
         import tensorflow as tf
 
-        from keras_pretext.data.decode import crop_framed
+        return self._framed(tf.constant(image)).numpy()
 
-        return crop_framed(tf.constant(image), CentreCrop(self.size), tf.zeros((0,))).numpy()
+    def _framed(self, image, encoded=False):
+        import tensorflow as tf
+
+        from keras_pretext.data.decode import crop_framed, decode_framed
+
+        frame = decode_framed if encoded else crop_framed
+        return tf.ensure_shape(frame(image, CentreCrop(self.size), tf.zeros((0,))),
+                               (self.size, self.size, 3))
+
+    def _picture(self, k):
+        return self._framed(self.source.fetch(k)["image"], self.source.encoded)
 
     def pictures(self, index):
         """`(index, uint8 (n, size, size, 3))` in order, without what cannot be decoded."""
         import tensorflow as tf
 
-        from keras_pretext.data.decode import crop_framed, decode_framed
-
-        source, framing, none = self.source, CentreCrop(self.size), tf.zeros((0,))
-        held = tf.constant(source.arrays()[0]) if held_in_memory(source) else None
+        held = tf.constant(self.source.arrays()[0]) if held_in_memory(self.source) else None
 
         def picture(k):
-            image = source.fetch(k)["image"] if held is None else tf.gather(held, k)
-            frame = decode_framed if held is None and source.encoded else crop_framed
-            return k, tf.ensure_shape(frame(image, framing, none), (self.size, self.size, 3))
+            return k, self._picture(k) if held is None else self._framed(tf.gather(held, k))
 
         options = tf.data.Options()
         options.autotune.enabled = False  # with it, freeing an iterator stalls (TensorFlow 2.21)
@@ -204,11 +209,20 @@ class Job:
             yield k.numpy(), images.numpy()
 
     def _write(self, out, shard, wanted, index, parts):
-        """Writes a shard of the rows that are its own; gives back the others."""
+        """Writes a shard of the rows that are its own; gives back the others.
+
+        Pictures that failed are tried once more: a read over a network may fail once.
+        """
         pyarrow = _pyarrow()
+        missing = np.setdiff1d(wanted, index)
+        for found, images in self.pictures(missing) if len(missing) else ():
+            index = np.concatenate([index, found]).astype(np.int64)
+            parts = [*parts, self.vectors(images)]
+        order = np.argsort(index)
+        index = np.asarray(index, np.int64)[order]
         mine = int(np.searchsorted(index, wanted[-1], "right"))
         vectors = {tap: np.concatenate([part[tap] for part in parts] or [np.zeros((0, *shape))])
-                   for tap, shape in self.plan["taps_shape"].items()}
+                   [order] for tap, shape in self.plan["taps_shape"].items()}
         rows, failed = index[:mine], np.setdiff1d(wanted, index[:mine])
         columns = {"index": pyarrow.array(rows, pyarrow.int64()),
                    "id": pyarrow.array(map(self.source.identity, rows), pyarrow.string())}
@@ -223,23 +237,22 @@ class Job:
             columns[tap] = pyarrow.FixedSizeListArray.from_arrays(
                 pyarrow.array(values.ravel()), length)
         table = pyarrow.table(columns).replace_schema_metadata({_FAILED: json.dumps(
-            [[self.source.identity(k), self._reason(k)] for k in failed.tolist()])})
+            [[self.source.identity(k), self._reason(k, shard)] for k in failed.tolist()])})
         file = io.BytesIO()
         pyarrow.parquet.write_table(table, file)
         put(os.path.join(out, shard_name(shard, self.plan)), file.getvalue())
         return index[mine:], [{tap: x[mine:] for tap, x in vectors.items()}]
 
-    def _reason(self, k):
+    def _reason(self, k, shard):
         """Why a picture has no features."""
         import tensorflow as tf
 
         try:
-            image = self.source.fetch(k)["image"]
-            if self.source.encoded:
-                tf.io.decode_image(image, channels=3, expand_animations=False)
+            self._picture(k)
         except (tf.errors.OpError, ValueError) as error:
             return " ".join(str(getattr(error, "message", error)).split())[:300]
-        return "it cannot be framed"
+        return (f"it failed twice and can be read now: remove {shard_name(shard, self.plan)} and "
+                "extract again")
 
 
 def _in_processes(wanted, out, plan, missing, count, advance):
@@ -315,10 +328,13 @@ def _end(out, plan):
         about = pyarrow.parquet.ParquetFile(file).metadata
         rows += about.num_rows
         failed += json.loads(about.metadata[_FAILED])
+    listed = os.path.join(out, FAILED)
     if failed:
         text = io.StringIO(newline="")
         csv.writer(text).writerows([["id", "reason"], *failed])
-        put(os.path.join(out, FAILED), text.getvalue().encode("utf-8", "surrogateescape"))
+        put(listed, text.getvalue().encode("utf-8", "surrogateescape"))
+    elif gfile().exists(listed):  # of an earlier time
+        gfile().remove(listed)
     if not rows:
         raise ValueError(f"none of the {plan['pictures']} pictures can be decoded, see {FAILED}: "
                          f"{failed[0][1]}. Received: {plan['data']!r}")

@@ -88,13 +88,20 @@ def neighbours(index, image, count=6):
     Returns:
         a list of one row of (title, uint8 `(height, width, 3)`), the query first, then the nearest
         with their ids and cosines, as the network sees them.
+
+    Raises:
+        ValueError: what `Index` raises, or data that has changed since.
     """
     from keras_pretext import data
     from keras_pretext.training.answers import picture
 
     index = index if isinstance(index, Index) else Index(index)
+    source = data.open(index.plan["data"], index.plan["split"])
+    if source.fingerprint() != index.plan["fingerprint"]:
+        raise ValueError("the data has changed since the features were extracted: extract again. "
+                         f"Received: {index.plan['data']!r}")
     rows, cosines = index.nearest(image, count)
-    source, framed = data.open(index.plan["data"], index.plan["split"]), index._job.framed
+    framed = index._job.framed
     return [[("query", framed(image))] + [
         (f"{index.ids[row]}: {cosine:.2f}", framed(picture(source, index.places[row])))
         for row, cosine in zip(rows, cosines, strict=True)]]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 
 from keras_pretext.registry import unknown_name
 
@@ -95,10 +96,12 @@ def check(fields):
 def weights_of(metric, name):
     """Whose weights a metric of the card `name` is of: "this entry", "random", "supervised" ...
 
-    `probe` knows a model by what it was called with: a name, or the place where it lay.
+    `probe` knows a model by what it was called with: a name, with or without a version, or the
+    place where it lay.
     """
     weights = (metric.get("settings") or {}).get("weights_from", "this entry")
-    return "this entry" if weights == name or os.sep in weights else weights
+    own = re.sub(r"@\d+$", "", weights) == name or os.sep in weights
+    return "this entry" if own else weights
 
 
 def epochs_of(metric):

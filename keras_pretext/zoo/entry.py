@@ -63,9 +63,12 @@ def pretext_model(name):
 
     if str(name).endswith(".keras"):
         return weights.read_keras(name)
-    finished = pathlib.Path(name) / "final" / "model.keras"
-    if finished.is_file():
-        return weights.read_keras(finished)
+    run = pathlib.Path(name)
+    if (run / "final" / "model.keras").is_file():
+        return weights.read_keras(run / "final" / "model.keras")
+    if (run / "manifest.json").is_file():
+        raise ZooError("this run is not finished: its command, or `keras-pretext pretrain "
+                       f"FOLDER`, goes on with it. Received: {str(name)!r}")
     folder = store.find(name)
     file = store.weights_of(folder)
     store.check_sums(folder, ("config.json", file))

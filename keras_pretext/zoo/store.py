@@ -65,6 +65,13 @@ def list():  # noqa: A001
                    if p.is_dir() and not p.is_symlink() and versions(p)})
 
 
+def cards(folder, pattern="**/card.json"):
+    """The cards below a folder, sorted; none in a hidden one, as a killed publish leaves."""
+    folder = pathlib.Path(folder)
+    return sorted(path for path in folder.glob(pattern)
+                  if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
 def tried(root):
     """What was tried and not published, as `set_aside` wrote it: a list of dicts, by name."""
     return [read_json(path) for path in sorted((pathlib.Path(root) / TRIED).glob("*.json"))]
@@ -78,7 +85,10 @@ def check_name(name):
 
 
 def find(name):
-    """The folder of `name`, `name@version`, or of a path to an entry or to a file in one."""
+    """The folder of `name`, `name@version`, or of a path to an entry or to a file in one.
+
+    Without a version it is the highest of all roots; of two of a version the earlier root's.
+    """
     text = str(name)
     path = pathlib.Path(text)
     if os.sep in text or text in (".", ".."):
@@ -98,14 +108,16 @@ def find(name):
         raise ZooError("a zoo name is lower-case letters, digits, '_', '-' and '.', and '@' and "
                        "an integer for a version; or the path of an entry. "
                        f"Received: {text!r}")
-    for root in roots():
-        shelf = root / base
-        if not shelf.is_dir() or not versions(shelf):
-            continue
-        known = versions(shelf)
-        if version and int(version) not in known:
+    known = {}  # version to root
+    for root in reversed(roots()):
+        if (root / base).is_dir():
+            known.update(dict.fromkeys(versions(root / base), root))
+    if known:
+        number = int(version) if version else max(known)
+        if number not in known:
             raise ZooError(unknown_name(f"version of {base}", version, map(str, known)))
-        folder = shelf / str(int(version) if version else known[-1])
+        root = known[number]
+        folder = root / base / str(number)
         if not folder.resolve().is_relative_to(root.resolve()):
             raise ZooError("this entry is a link that leads out of the zoo; pass its own path to "
                            f"load it from there. Received: {text!r} -> {folder.resolve()}")

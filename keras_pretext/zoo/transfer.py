@@ -78,7 +78,7 @@ def fetch(source, names=None, root=None, sha256=None):
     with tempfile.TemporaryDirectory(prefix="keras_pretext") as scratch:
         folder = _opened(str(source), pathlib.Path(scratch), sha256)
         there = {}
-        for card in sorted(folder.rglob("card.json")):
+        for card in store.cards(folder):
             place = _place(card.parent)
             there[f"{place.parts[0]}@{place.parts[1]}"] = card.parent
         if not there:

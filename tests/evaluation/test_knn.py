@@ -33,6 +33,12 @@ def test_itself_is_its_nearest_neighbour(backbone, train):
     assert evaluation.knn(backbone, train, train, "high", k=1).mean("high") == 1
 
 
+def test_the_side_of_the_pictures_is_told(backbone, train):
+    result = evaluation.knn(backbone, train, train, "high", image_size=16,
+                            feature_dtype="float32")
+    assert (result.settings["image_size"], result.settings["feature_dtype"]) == (16, "float32")
+
+
 def test_bad_requests(backbone, train, test):
     from keras_pretext.data.arrays import ArraySource
 

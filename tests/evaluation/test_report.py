@@ -19,7 +19,7 @@ from keras_pretext.data.arrays import ArraySource
 from keras_pretext.evaluation import report
 from keras_pretext.evaluation.probe import CLASSES
 from keras_pretext.evaluation.report import charts, facts, looks
-from keras_pretext.evaluation.report.scoreboard import _over_training, table
+from keras_pretext.evaluation.report.scoreboard import _outcomes, _over_training, table
 
 CHROMIUM = next(filter(None, map(shutil.which, (
     "chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -79,6 +79,19 @@ def test_heads_trained_on_random_crops_are_told_from_others(card):
     rows = facts.results([card])[0]["rows"]
     assert [(r["weights"], r["epochs"]) for r in rows] == [
         ("this entry", 10), ("random", 10), ("this entry", "10, 5 crops")]
+
+
+def test_random_weights_stand_beside_the_same_pictures_and_labels(card):
+    rows = []
+    for weights, size, labels, score in (
+            ("random", 32, None, 0.1), ("random", 64, 20, 0.2), ("random", 64, None, 0.3),
+            ("this entry", 64, None, 0.8), ("this entry", 64, 20, 0.7),
+            ("this entry", 96, None, 0.9)):
+        rows.append(metric("p", "scenes/test", weights, block2=[score, score]))
+        rows[-1]["settings"].update(image_size=size, labels_a_class=labels)
+    found = [(round(one["trained"]["mean"]), one["random"] and round(one["random"]["mean"]))
+             for one in _outcomes({**card, "metrics": rows})]
+    assert found == [(80, 30), (70, 20), (90, None)]
 
 
 def test_runs_that_differ_in_their_seed_have_a_mean_and_a_spread(card):
@@ -310,6 +323,13 @@ def test_the_scoreboard_groups_and_marks_the_papers(written):
     assert re.search(r"\| RotNet with 4 conv. blocks, R1 \| paper \|  \| 89.06 \|", text)
     with pytest.raises(ValueError, match="needs a published model. Received: none"):
         report.scoreboard(root=entry)
+    draft = entry.parent / ".draftab12"  # as a killed publish leaves it
+    draft.mkdir()
+    try:
+        (draft / "card.json").write_text("{")
+        assert report.scoreboard(root=entry.parents[1]) == text
+    finally:
+        shutil.rmtree(draft)
 
 
 def test_a_page_holds_the_table_of_entries(written, tmp_path, capsys):

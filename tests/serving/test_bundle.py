@@ -9,7 +9,7 @@ import pytest
 
 from keras_pretext import cli
 from keras_pretext.serving import messages, serve_bundle
-from keras_pretext.serving.bundle import CONTRACT, WARMUP, labels
+from keras_pretext.serving.bundle import CONTRACT, WARMUP, _best_tap, labels
 
 
 def test_it_holds_what_the_server_takes(bundle):
@@ -114,6 +114,25 @@ def test_answers_are_the_models_and_the_tap_is_the_cards_best(bundle, models, pi
         assert contract["name"] == f"tiny@{version}"
         # version 2 was probed: block2 was better only with random weights
         assert contract["embedding"]["tap"] == {1: "block2", 2: "block1"}[version]
+
+
+def test_only_the_entrys_own_probes_on_the_first_data_choose_the_tap():
+    def row(weights, test, protocol="zhang2016-linear", **taps):
+        return {"protocol": protocol, "settings": {"weights_from": weights, "test": test},
+                "taps": {tap: {"last_mean": mean} for tap, mean in taps.items()}}
+
+    card = {"name": "tiny", "metrics": [
+        row("supervised", "b/test", block1=0.1, block2=0.99),
+        row("this entry", "a/test", "gidaris2018-nonlinear", block2=0.9),
+        row("tiny@1", "a/test", block1=0.2, block2=0.1),
+        row("other", "a/test", block1=0.1, block2=0.5),
+        row("random", "a/test", block2=0.6),
+        row("this entry", "b/test", block1=0.1, block2=0.8)]}
+    assert _best_tap(card) == "block1"
+    card["metrics"].append(row("this entry", "a/test", "gidaris2018-linear", block2=0.3))
+    assert _best_tap(card) == "block2"
+    assert _best_tap({"name": "tiny", "metrics": card["metrics"][:2]}) is None
+    assert _best_tap({"name": "tiny", "metrics": None}) is None
 
 
 def test_what_is_refused(bundle, models, tmp_path):

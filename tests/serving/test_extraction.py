@@ -130,6 +130,43 @@ def test_pictures_that_cannot_be_decoded_are_listed(entry, folder, tmp_path):
     np.testing.assert_array_equal(found["vectors"], other["vectors"])
 
 
+@pytest.mark.parametrize("fails, rows, reason", [
+    (1, 25, None), (2, 24, "remove features-00001-of-00003.parquet and extract again"),
+    (9, 24, "cannot be read")])
+def test_a_picture_that_fails_is_tried_once_more(entry, folder, tmp_path, monkeypatch, fails, rows,
+                                                 reason):
+    from keras_pretext.data.path_list import PathList
+
+    listed, out = tmp_path / "list.txt", tmp_path / "out"
+    names = sorted(str(p.relative_to(tmp_path)) for p in folder.rglob("*.png"))
+    listed.write_text("\n".join(names) + "\n")
+    write(entry, f"paths:{listed}", tmp_path / "whole")
+    read, left = PathList._read, [fails]
+
+    def failing(path):
+        if os.fsdecode(path.item() if isinstance(path, np.ndarray) else path).endswith(names[12]):
+            left[0] -= 1
+            if left[0] >= 0:
+                raise data.DataError("a picture cannot be read (network)")
+        return read(path)
+
+    monkeypatch.setattr(PathList, "_read", staticmethod(failing))
+    plan = write(entry, f"paths:{listed}", out)
+    assert (plan["rows"], plan["failed"]) == (rows, 25 - rows)
+    found, whole = extraction.read(out), extraction.read(tmp_path / "whole")
+    kept = [k for k in range(25) if rows == 25 or k != 12]
+    np.testing.assert_array_equal(found["index"], kept)
+    np.testing.assert_array_equal(found["vectors"], whole["vectors"][kept])
+    assert (out / "failed.csv").exists() == (reason is not None)
+    if reason is None:
+        return
+    assert reason in (out / "failed.csv").read_text()
+    left[0] = 0
+    (out / extraction.shard_name(1, plan)).unlink()
+    assert write(entry, f"paths:{listed}", out)["rows"] == 25
+    assert not (out / "failed.csv").exists()
+
+
 def folder_of(names, tmp_path):
     for k in (3, 12):
         (tmp_path / names[k]).unlink()
@@ -211,6 +248,14 @@ class TestSearch:
         (row,) = neighbours(index, image, 3)
         assert [title for title, _ in row][:2] == ["query", f"{index.ids[11]}: 1.00"]
         np.testing.assert_array_equal(row[1][1], image)
+
+    def test_other_data_than_was_extracted_is_refused(self, index, folder):
+        from keras_pretext.serving import neighbours
+
+        image = data.open(f"folder:{folder}").arrays()[0][11]
+        next(folder.rglob("*.png")).unlink()
+        with pytest.raises(ValueError, match="data has changed.*extract again. Received: .*pict"):
+            neighbours(index, image, 3)
 
     def test_bad_queries(self, index, entry, tmp_path, models):
         for vectors, message in ((np.zeros((1, 96)), "not all zero"), (np.ones((1, 5)), "96"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_pretext.zoo.card import Card, check, probe_table, render
+from keras_pretext.zoo.card import Card, check, probe_table, render, weights_of
 
 
 def metric(weights, last, epochs=100):
@@ -41,6 +41,12 @@ def test_table_tells_pictures_from_others_and_few_labels_from_many():
         "| gidaris2018-nonlinear | cifar10, 64 px | tiny | 100 | 80.00 ± 0.12 (81.00) |",
         "| gidaris2018-nonlinear | stl10 | tiny | 100, 20 labels a class | 10.00 ± 0.12 (11.00) |",
         "| gidaris2018-nonlinear |  | Gidaris et al. (2018), Table 1 | | 89.06 |"]
+
+
+def test_a_metric_by_the_entrys_name_and_version_is_its_own():
+    assert [weights_of(metric(called, 0.5), "tiny") for called in (
+        "tiny", "tiny@2", "runs/other", "tiny@", "tiny2@2", "random", "supervised")] == [
+            *["this entry"] * 3, "tiny@", "tiny2@2", "random", "supervised"]
 
 
 def test_readme_says_what_is_known_and_what_is_not():

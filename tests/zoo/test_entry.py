@@ -44,6 +44,14 @@ def test_loaded_features_are_the_models(entry, model, rng):
     np.testing.assert_allclose(two["block1"], np.asarray(found["block1"]).max((1, 2)), rtol=1e-5)
 
 
+def test_a_run_that_is_not_finished_says_so(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "manifest.json").write_text("{}")
+    for read in (zoo.load, entries.pretext_model):
+        with pytest.raises(store.ZooError, match="not finished: its command, .*goes on.*/run'"):
+            read(tmp_path / "run")
+
+
 def test_the_head_answers_each_image_as_the_pretext_model_does(entry, model, rng):
     pictures = rng.integers(0, 256, (2, 4, 32, 32, 3)).astype("uint8")
     head = zoo.load("tiny_rotnet", head=True)

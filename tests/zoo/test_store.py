@@ -35,6 +35,21 @@ def test_the_newest_version_is_the_default_and_ten_is_newer_than_nine(entry):
         store.find("tiny_rotnet@3")
 
 
+def test_versions_of_all_roots_are_found(entry, monkeypatch):
+    first, second = entry.parents[1], entry.parents[2] / "second"
+    for version in ("1", "2", "3"):
+        shutil.copytree(entry, second / "tiny_rotnet" / version)
+    shutil.copytree(entry, entry.parent / "3")
+    monkeypatch.setattr(store, "roots", lambda: [first, second])
+    assert store.find("tiny_rotnet") == first / "tiny_rotnet" / "3"
+    assert store.find("tiny_rotnet@1") == entry
+    assert store.find("tiny_rotnet@2") == second / "tiny_rotnet" / "2"
+    shutil.rmtree(entry.parent / "3")
+    assert store.find("tiny_rotnet") == second / "tiny_rotnet" / "3"
+    with pytest.raises(ValueError, match=r"version of tiny_rotnet.*Known: 1, 2, 3. .*'4'"):
+        store.find("tiny_rotnet@4")
+
+
 def test_unknown_names_tell_the_nearest(entry):
     with pytest.raises(ValueError, match=r"Did you mean 'tiny_rotnet'\?.*Received: 'tiny_rotne'"):
         zoo.load("tiny_rotne")

@@ -76,6 +76,14 @@ def test_fetch_from_a_folder(here, tmp_path):
     assert sorted(os.listdir(here / "tiny_rotnet")) == ["1", "2"]
 
 
+def test_the_draft_of_a_killed_publish_is_passed_over(here, tmp_path):
+    shelf = tmp_path / "elsewhere" / "tiny_rotnet"
+    (shelf / ".draftab12").mkdir()
+    (shelf / ".draftab12" / "card.json").write_text("{")
+    shutil.copytree(shelf / "1", shelf / ".drafta")
+    assert zoo.fetch(tmp_path / "elsewhere") == ["tiny_rotnet@1", "tiny_rotnet@2"]
+
+
 @pytest.mark.parametrize("kind", [".tar", ".tar.gz", ".tgz", ".zip"])
 def test_fetch_from_an_archive_of_some_names(here, tmp_path, kind):
     path = archive(tmp_path, kind)

@@ -110,9 +110,9 @@ def results(cards):
         - `protocol`, `data` (the test split), `metric`, `taps` (columns: taps, or classes where
           the metric is their accuracy, at each network's best tap, without a spread);
         - `rows`: `model`, `weights` ("this entry", "random" ...), `seeds`, `epochs` (a text where
-          the heads were trained on random crops),
-          `labels_a_class` and `values`: tap to `mean`, `std`, `best` (in %) and `scores`; where
-          several runs differ in nothing but their seed, also a row of their mean and spread;
+          the heads were trained on random crops), `labels_a_class`, `image_size` and
+          `values`: tap to `mean`, `std`, `best` (in %) and `scores`; where several
+          runs differ in nothing but their seed, also a row of their mean and spread;
         - `paper`: the papers' rows of the same protocol and data: `table`, `source`, `method`,
           `data`, `values` (by our tap where there is one, else by their column) and `unit`;
         - `elsewhere`: as `paper`, of the same protocol on other data or of other quantities: not
@@ -133,6 +133,7 @@ def results(cards):
                    "seeds": len(next(iter(metric["taps"].values()), {}).get("last", ())),
                    "epochs": epochs_of(metric),
                    "labels_a_class": settings.get("labels_a_class"),
+                   "image_size": settings.get("image_size"),
                    "values": {tap: {"mean": 100 * v["last_mean"], "std": 100 * v["last_std"],
                                     "best": 100 * v["best_mean"],
                                     "scores": [100 * s for s in v.get("last", ())]}

@@ -1,7 +1,5 @@
 """The scoreboard: every number of every card beside the papers' rows, as Markdown."""
 
-import pathlib
-
 from keras_pretext.evaluation.report.facts import heading, number, results, spread, title
 
 MARK = "<!-- made by keras-pretext scoreboard -->"
@@ -104,10 +102,11 @@ def _best(card):
 
 def _cards(names, root):
     from keras_pretext import zoo
+    from keras_pretext.zoo import store
 
     if root is not None:
-        folders = sorted(path.parent for path in pathlib.Path(root).glob("*/*/card.json"))
-        cards = [zoo.info(str(folder.resolve())) for folder in folders]
+        cards = [zoo.info(str(path.parent.resolve()))
+                 for path in store.cards(root, "*/*/card.json")]
     else:
         cards = [zoo.info(name) for name in (zoo.list() if names is None else names)]
     if not cards:
@@ -159,8 +158,8 @@ def _outcomes(card):
     for group in results([card]):
         for row in group["rows"]:
             if row["weights"] == "this entry":
-                random = next((r for r in group["rows"] if r["weights"] == "random"
-                               and r["epochs"] == row["epochs"]), None)
+                random = next((r for r in group["rows"] if r["weights"] == "random" and all(
+                    r[k] == row[k] for k in ("epochs", "image_size", "labels_a_class"))), None)
                 tap, value = max(row["values"].items(), key=lambda item: item[1]["mean"])
                 yield {"heading": heading(group), "epochs": row["epochs"], "tap": tap,
                        "trained": value, "random": random["values"].get(tap) if random else None}
