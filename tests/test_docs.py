@@ -68,6 +68,11 @@ def test_the_task_pages_tables_are_the_cards():
         name, "gidaris2018-linear", "supervised", taps, 5)
     assert row(page_of_exemplar, "non-linear, middle size, supervised") == means(
         name, "gidaris2018-nonlinear", "supervised", ["pool2"], 5)
+    for title, weights in (("largest size", "this entry"),
+                           ("largest size, random weights", "random")):
+        name = "exemplar_cnn_92c5-256c5-512c5-1024f"
+        assert row(page_of_exemplar, f"linear, {title}") == means(
+            name, "gidaris2018-linear", weights, taps, 5)
     for title, protocol in (
             ("a convolutional classifier on block2, 5 epochs of 10,000 pictures", ""),
             ("all of it trained with those labels alone, as long", "-finetuned")):
