@@ -73,6 +73,8 @@ def test_the_task_pages_tables_are_the_cards():
         name = "exemplar_cnn_92c5-256c5-512c5-1024f"
         assert row(page_of_exemplar, f"linear, {title}") == means(
             name, "gidaris2018-linear", weights, taps, 5)
+        assert row(page_of_exemplar, f"non-linear, {title}") == means(
+            name, "gidaris2018-nonlinear", weights, ["pool2"], 5)
     for title, protocol in (
             ("a convolutional classifier on block2, 5 epochs of 10,000 pictures", ""),
             ("all of it trained with those labels alone, as long", "-finetuned")):
