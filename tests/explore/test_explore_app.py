@@ -203,8 +203,15 @@ def choose(browser, control, value):
 
 
 def look_at(browser, view):
-    browser.click("[...document.querySelectorAll('#view label')]"
-                  f".find(e => e.innerText.trim() === '{view}')")
+    """Clicks until the view is chosen: pictures that come in may move it from under the mouse."""
+    label = ("[...document.querySelectorAll('#view label')]"
+             f".find(e => e.innerText.trim() === '{view}')")
+    for _ in range(20):
+        browser.click(label)
+        time.sleep(0.2)
+        if browser.run(f"{label}.querySelector('input').checked"):
+            return
+    raise AssertionError(f"{view!r} cannot be chosen")
 
 
 def seen(browser, heading, before=None):
