@@ -9,8 +9,8 @@ Command: keras-pretext pretrain recipes/supervised_alexnet_tiny_imagenet_cpu.py
 The references of the other networks on the zoo's cards are the same with --set epochs=5 and
 Sobel, lightness: --set backbone.sobel=true, --set backbone.color=L
 split-brain: --set 'backbone=["split_alexnet",{"flavour":"colorization_half"}]'
-deepcontext: --set backbone.flavour=deepcontext --set learning_rate=0.02
-the same at 32 pixels (jigsaw, cdjp, context): and --set backbone.conv1_stride=2
+deepcontext (exemplar triplets): --set backbone.flavour=deepcontext --set learning_rate=0.02
+the same at 32 pixels (jigsaw, cdjp, context, counting): and --set backbone.conv1_stride=2
     --set backbone.image_size=32 --set task.image_size=32 --set task.framing.size=32
 ResNet, Exemplar-CNN: --set task.image_size=32 --set task.framing.size=32
     --set 'backbone=["resnet",{"depth":20,"blocks":3,"output_stride":4,"flavour":"cifar"}]'
