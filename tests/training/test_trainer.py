@@ -144,8 +144,12 @@ def test_an_epoch_killed_before_its_test_is_tested_by_the_next_process(npz, tmp_
     seen = []
     callback = SimpleNamespace(on_epoch=lambda trainer, row: seen.append((trainer.step, row)))
     train(recipe, tmp_path / "whole", progress=False)
+
+    def killed(trainer):
+        raise KeyboardInterrupt
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "evaluate", lambda trainer: os.kill(os.getpid(), signal.SIGINT))
+        patch.setattr(Trainer, "evaluate", killed)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, tmp_path / "parts", progress=False)
     train(recipe, tmp_path / "parts", progress=False, callbacks=[callback])
