@@ -22,6 +22,11 @@ class ReceptiveField:
     stride: int
     first: int
 
+    @property
+    def centre(self):
+        """The pixel that cell 0 is centred on; between two of them it is a half."""
+        return self.first + (self.size - 1) / 2
+
     def box(self, row, column):
         """`(top, left, bottom, right)`, bottom and right exclusive; it may leave the picture."""
         top, left = (self.first + self.stride * k for k in (row, column))

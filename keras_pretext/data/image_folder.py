@@ -16,7 +16,7 @@ from keras_pretext.data.decode import (
     to_plain,
     to_rgb,
 )
-from keras_pretext.data.source import SPLITS, DataError, Source, digest
+from keras_pretext.data.source import SPLITS, DataError, Source, digest, sampled
 from keras_pretext.registry import unknown_name
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -175,7 +175,7 @@ class ImageFolder(Source):
     def fingerprint(self):
         """Over the names below the folder, the sizes, and the ends of 64 of the files."""
         parts = [f"{os.path.relpath(p, self._path)}:{os.path.getsize(p)}\n" for p in self.paths]
-        for k in np.unique(np.linspace(0, len(self.paths) - 1, 64).astype(int)):
+        for k in sampled(len(self.paths)):
             with open(self.paths[k], "rb") as file:
                 file.seek(max(0, os.path.getsize(self.paths[k]) - 4096))
                 parts.append(file.read())

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from keras_pretext.data.decode import to_plain
-from keras_pretext.data.source import DataError, Source, digest
+from keras_pretext.data.source import DataError, Source, digest, sampled
 
 
 class PathList(Source):
@@ -81,7 +81,7 @@ class PathList(Source):
         import tensorflow as tf
 
         sizes = []
-        for k in np.unique(np.linspace(0, len(self.paths) - 1, 64).astype(int)):
+        for k in sampled(len(self.paths)):
             try:
                 sizes.append(f"{tf.io.gfile.stat(self.paths[k]).length}\n")
             except (tf.errors.OpError, OSError):  # what cannot be read shows when it is read

@@ -39,7 +39,7 @@ def geometry(backbone, tap):
         ValueError: for a backbone of which it cannot be told; see `receptive_field`.
     """
     field = receptive_field(backbone, tap, _LARGE)
-    return field.stride, field.first + (field.size - 1) / 2
+    return field.stride, field.centre
 
 
 def upsampling(fine, coarse, stride, offset):

@@ -143,7 +143,6 @@ class MotionSegmentation(Task):
 def _offset(backbone, tap, image_size):
     """The pixel that cell 0 of a tap is centred on; 0 where that cannot be told (mixed units)."""
     try:
-        field = receptive_field(backbone, tap, image_size)
+        return receptive_field(backbone, tap, image_size).centre
     except ValueError:
         return 0.0
-    return field.first + (field.size - 1) / 2

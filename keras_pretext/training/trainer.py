@@ -201,14 +201,14 @@ class Trainer:
                     if r.endswith("\n") and json.loads(r)["step"] <= self.step]
             checkpoint.write_atomically(self._log, lambda p: p.write_text("".join(rows)))
 
-    def _former_data(self):
+    def _former_data(self, fingerprint):
         """What a resumed run was trained on before its data changed, as the manifest has it."""
         kept = self.out / "manifest.json"
         if not self.step or not kept.exists():
             return []
         manifest = json.loads(kept.read_text())
         then, former = manifest["data"], manifest.get("former_data", [])
-        if then["fingerprint"] == self.data.fingerprint():
+        if then["fingerprint"] == fingerprint:
             return former
         print("the data of this run have changed since it began: from here on the order of the "
               f"pictures and the schedule are those of {self.data.num_examples} pictures, not "
@@ -607,15 +607,15 @@ class Trainer:
         versions = {"python": platform.python_version(), "keras": keras.__version__,
                     "keras_pretext": keras_pretext.__version__, "numpy": np.__version__,
                     keras.backend.backend(): sys.modules[keras.backend.backend()].__version__}
+        fingerprint = self.data.fingerprint()  # once: it may look at every file
         command = pathlib.Path(sys.argv[0]).name
         command = "keras-pretext" if command == "__main__.py" else command  # python -m ...cli
         checkpoint.write_json(self.out / "manifest.json", {
             "recipe": self.recipe.to_dict(), "recipe_fingerprint": self.recipe.fingerprint(),
             "data": {"name": self.data.name, "split": self.data.split,
                      "num_examples": self.data.num_examples,
-                     "fingerprint": self.data.fingerprint(),
-                     "skipped": len(self.data.skipped)},
-            "former_data": self._former_data(),
+                     "fingerprint": fingerprint, "skipped": len(self.data.skipped)},
+            "former_data": self._former_data(fingerprint),
             "prepared": tables.fingerprint(self.prepared),
             "steps": self.total_steps, "replicas": self.replicas, "versions": versions,
             "backend": keras.backend.backend(), "xla": self.model.xla,

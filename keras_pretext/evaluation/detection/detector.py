@@ -22,7 +22,7 @@ class Detector:
 
     Args:
         backbone: a Backbone; the copy has its weights. Batch normalisation stays as it is. The
-            fully connected layers of an AlexNet become Caffe's (`caffe_fc`).
+            fully connected layers of an AlexNet, where they are used, become Caffe's (`caffe_fc`).
         classes: without the background.
         tap: what boxes are pooled from; by default the one before pool5, or the last.
         fc_units: widths of fully connected layers from random weights, N(0, 0.001); None takes
@@ -43,7 +43,9 @@ class Detector:
 
     def __init__(self, backbone, classes, tap=None, fc_units=None, pool=None, method="crop",
                  freeze=None, dropout=0.5, seed=0):
-        caffe = {"caffe_fc": True} if isinstance(backbone, AlexNet) else {}
+        own = [name for name in backbone.taps if name.startswith("fc")]
+        own = own if fc_units is None and tap in (None, usual_tap(backbone)) else []
+        caffe = {"caffe_fc": True} if own and isinstance(backbone, AlexNet) else {}
         copy = type(backbone).from_config({**backbone.get_config(), **caffe})
         copy.set_weights(backbone.get_weights())
         self.backbone, self.classes = copy, classes
@@ -54,8 +56,6 @@ class Detector:
         if self.tap.startswith("fc"):
             raise ValueError("boxes are pooled from a convolution. "
                              f"Received: {self.tap!r} of {copy.name}")
-        own = [name for name in copy.taps if name.startswith("fc")]
-        own = own if fc_units is None and self.tap == usual_tap(copy) else []
         tail = _after(copy, "pool5", own[-1]) if own else []
         pool = pool or (next(x.kernel_size[0] for x in tail if isinstance(x, layers.Conv2D))
                         if own else 7 if isinstance(copy, VGG) else 6)
