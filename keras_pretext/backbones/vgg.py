@@ -29,10 +29,12 @@ class VGG(Backbone):
         batch_norm: after each convolution, instead of its bias.
         mean, std: of the training images, RGB in 0..255; ImageNet's by default.
         sobel: the first convolution sees the edges of the mean channel instead of the colours.
+        caffe_fc: dropout 0.5 between fc6 and fc7, as in the released Caffe network.
     """
 
     def __init__(self, depth=16, fc_units=(), image_size=224, batch_norm=False,
-                 mean=IMAGENET_MEAN, std=IMAGENET_STD, sobel=False, name="vgg", **kwargs):
+                 mean=IMAGENET_MEAN, std=IMAGENET_STD, sobel=False, caffe_fc=False, name="vgg",
+                 **kwargs):
         if depth not in DEPTHS:
             raise ValueError(unknown_name("VGG depth", str(depth), map(str, DEPTHS)))
         fc_units = tuple(fc_units)
@@ -59,6 +61,8 @@ class VGG(Backbone):
             x = layers.MaxPooling2D(2, name=f"pool{block}")(x)
             taps[f"pool{block}"] = (x, 2**block)
         for k, units in enumerate(fc_units, 6):
+            if caffe_fc and k > 6:
+                x = layers.Dropout(0.5, name=f"drop{k}")(x)
             x = unit(x, units, image_size // 32 if k == 6 else 1, "valid", f"fc{k}")
             taps[f"fc{k}"] = (x, 32)
         super().__init__(inputs, taps, name=name, **kwargs)
@@ -66,9 +70,11 @@ class VGG(Backbone):
         # === Config ===
         self.depth, self.fc_units, self.image_size = depth, fc_units, image_size
         self.batch_norm, self.sobel = batch_norm, sobel
-        self.mean, self.std = tuple(mean), tuple(std)
+        self.mean, self.std, self.caffe_fc = tuple(mean), tuple(std), caffe_fc
 
     def get_config(self):
+        # what is usual is left out, so that digests of networks published before stay theirs
+        unusual = {"caffe_fc": True} if self.caffe_fc else {}
         return {"depth": self.depth, "fc_units": self.fc_units, "image_size": self.image_size,
                 "batch_norm": self.batch_norm, "mean": self.mean, "std": self.std,
-                "sobel": self.sobel, "name": self.name}
+                "sobel": self.sobel, "name": self.name, **unusual}

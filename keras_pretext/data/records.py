@@ -47,7 +47,8 @@ class RecordSource(Source):
         threshold: the part of the records that may be left out.
         multi_labels: `(class names, feature of all classes in a picture)` and, where there is one,
             the feature that says of each whether it is marked difficult.
-        objects: `(class names, {"boxes", "labels" and perhaps "difficult", "crowd": feature})`.
+        objects: `(class names, {"boxes", "labels" and perhaps "difficult", "crowd", "area":
+            feature})`.
         dense: `{"mask": feature}` of an encoded picture, `{"depth": (feature, shape)}` of numbers;
             by default the mask is `segmentation_mask`, if the first record has one.
 
@@ -248,8 +249,12 @@ class RecordSource(Source):
         if ((labels < 0) | (labels >= len(self.object_names))).any():
             raise DataError(f"labels are in 0..{len(self.object_names) - 1}. "
                             f"Received: {labels.tolist()} in {self._place(k)}")
-        return {"boxes": boxes * np.float32([height, width, height, width]), "labels": labels,
-                **marks, "size": size}
+        found = {"boxes": boxes * np.float32([height, width, height, width]), "labels": labels,
+                 **marks, "size": size}
+        if "area" in keys:
+            values = features[keys["area"]]
+            found["area"] = np.array(values.float_list.value or values.int64_list.value, np.float32)
+        return found
 
     def pixels(self, kind, k):
         if kind not in self._dense:

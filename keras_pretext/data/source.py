@@ -149,7 +149,8 @@ class Source:
         """The boxes of every picture, a list of dicts, one a picture.
 
         `boxes` float32 `(k, 4)`: top, left, bottom, right in pixels; `labels` int64 `(k,)`;
-        `difficult` and `crowd` bool `(k,)`; `size` (height, width) of the picture.
+        `difficult` and `crowd` bool `(k,)`; `size` (height, width) of the picture; where the data
+        say it, `area` float32 `(k,)`: of the object itself, not of its box, in pixels.
         Raises DataError where there are none.
         """
         raise DataError("this data set has no boxes, which this step needs. "
@@ -203,10 +204,16 @@ class Source:
 
 
 def check_held_out(train, test):
-    """Raises DataError where two splits of different names are the same pictures.
+    """Raises DataError where two splits of different names share pictures.
 
-    A folder, an `.npz` or TFRecords without splits give all that they hold under every name.
+    A folder, an `.npz` or TFRecords without splits give all that they hold under every name; and
+    "train+validation" holds "validation".
     """
+    shared = set(train.split.split("+")) & set(test.split.split("+"))
+    if train.name == test.name and train.split != test.split and shared:
+        raise DataError(f"the splits {train.split!r} and {test.split!r} share pictures, those of "
+                        f"{', '.join(sorted(shared))}, so not all is held out. Received: "
+                        f"{train.name!r}")
     if (train.split != test.split and train.num_examples == test.num_examples
             and train.fingerprint() == test.fingerprint()):
         raise DataError(f"the splits {train.split!r} and {test.split!r} are the same pictures, so "

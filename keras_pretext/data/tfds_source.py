@@ -117,7 +117,7 @@ def _objects(features):
         inner = getattr(feature, "feature", None)
         if isinstance(inner, tfds.features.FeaturesDict) and {"label", "bbox"} <= set(inner):
             parts = {"boxes": "bbox", "labels": "label", "difficult": "is_difficult",
-                     "crowd": "is_crowd"}
+                     "crowd": "is_crowd", "area": "area"}
             return tuple(inner["label"].names), {ours: f"{key}/{theirs}" for ours, theirs
                                                  in parts.items() if theirs in inner}
     return None

@@ -20,7 +20,8 @@ from keras_pretext.evaluation.features import (
     first_pictures,
     weights_digest,
 )
-from keras_pretext.evaluation.probe import HeadSGD, ProbeResult
+from keras_pretext.evaluation.optimizer import caffe_optimizer
+from keras_pretext.evaluation.probe import ProbeResult, seed_dropout
 from keras_pretext.evaluation.rescale import absorb_batch_norm, rescale
 from keras_pretext.registry import unknown_name
 from keras_pretext.training.precision import precision, quicker
@@ -55,17 +56,43 @@ def upsampling(fine, coarse, stride, offset):
     return ops.maximum(0.0, 1.0 - ops.abs(pixels - centres) / stride)
 
 
+def caffe_copy(backbone, connected, seed):
+    """A copy of a backbone with its weights, its dropout told by `seed`.
+
+    Args:
+        connected: its own fully connected layers are trained on: those of an AlexNet or a VGG
+            become Caffe's (`caffe_fc`).
+
+    Raises:
+        ValueError: where they do not fit: fc6 does not cover a pool5 of stride 2.
+    """
+    config = backbone.get_config()
+    if connected and hasattr(backbone, "caffe_fc"):
+        config["caffe_fc"] = True
+    copy = type(backbone).from_config(config)
+    for name in ("fc6",) if connected else ():
+        side, found = (x.get_layer(name).kernel.shape[0] for x in (copy, backbone))
+        if side != found:
+            raise ValueError(f"a fully connected layer covers the whole of pool5, whose stride is "
+                             f"2: {side}x{side} features at {backbone.image_size} pixels. Received:"
+                             f" {name} of {backbone.name} with a kernel of {found}x{found}")
+    copy.set_weights(backbone.get_weights())
+    seed_dropout(copy, seed)
+    return copy
+
+
 class FCN:
     """A copy of a trunk, and a 1x1 convolution that gives every pixel `outputs` numbers.
 
     Args:
-        backbone: a Backbone; the copy has its weights. Batch normalisation stays as it is.
+        backbone: a Backbone; the copy has its weights. Batch normalisation stays as it is. The
+            fully connected layers of an AlexNet or a VGG, where the tap is one, become Caffe's.
         tap: what the head sits on; the last by default.
         outputs: how many numbers a pixel gets. They start at zero, as in the released code.
         fc_units: widths of fully connected layers between tap and scores, from random weights;
             () for none.
         fc_kernel: side of the first of them, in features.
-        dropout: after each of them.
+        dropout: after each of them, and after a tap that is fully connected.
 
     Attributes:
         model: keras.Model from pictures `(batch, H, W, 3)` to coarse scores.
@@ -76,9 +103,9 @@ class FCN:
     """
 
     def __init__(self, backbone, tap, outputs, fc_units=(), fc_kernel=6, dropout=0.5, seed=0):
-        copy = type(backbone).from_config(backbone.get_config())
-        copy.set_weights(backbone.get_weights())
-        self.tap = check_taps(copy, tap or list(copy.taps)[-1])[0]
+        self.tap, = check_taps(backbone, tap or list(backbone.taps)[-1])
+        connected = self.tap.startswith("fc")
+        copy = caffe_copy(backbone, connected, seed)
         trunk = copy.extractor(self.tap)
         for layer in trunk.layers:  # statistics of one or a few pictures are none
             if isinstance(layer, layers.BatchNormalization):
@@ -93,6 +120,8 @@ class FCN:
         x = layers.Rescaling(1.0, mean, dtype="float32")(x)  # the margin is the mean colour
         x = trunk(x)
         self.offset -= margin
+        if connected:
+            x = layers.Dropout(dropout, seed=seed, name=f"drop_{self.tap}")(x)
         for k, units in enumerate(fc_units, 6):
             kernel = fc_kernel if k == 6 else 1
             self.offset += self.stride * (kernel - 1) / 2
@@ -218,19 +247,12 @@ def run_fcn(protocol, metric, model, train, test, outputs, target, fill, loss, s
 
 def _train(net, source, target, loss, fill, iterations, batch_size, learning_rate, momentum,
            normalize, decay, drops, flip, seed, report):
-    """SGD over whole pictures; biases learn twice as fast. The loss of a picture is the mean over
-    its pixels that count (`normalize`) or their sum; of a batch the mean over its pictures."""
+    """SGD over whole pictures. The loss of a picture is the mean over its pixels that count
+    (`normalize`) or their sum; of a batch the mean over its pictures."""
     import tensorflow as tf
 
-    rate = learning_rate
-    if drops:
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [max(1, round(d * iterations)) for d in drops],
-            [learning_rate * 0.1**k for k in range(len(drops) + 1)])
-    optimizer = HeadSGD(rate, momentum, coupled_decay=decay)
     variables = net.model.trainable_variables
-    optimizer.build(variables)
-    optimizer.slow_down([v for v in variables if v.path.endswith("/bias")], 2.0)
+    optimizer = caffe_optimizer(variables, iterations, learning_rate, momentum, drops, decay)
 
     @tf.function(reduce_retracing=True)
     def step(images, targets):

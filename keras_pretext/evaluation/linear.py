@@ -12,7 +12,7 @@ PROTOCOL = "gidaris2018-linear"
 def _head(shape, classes, seed, name):
     return keras.Sequential([
         keras.Input(shape), BatchNormalization(center=False, scale=False, dtype="float32"),
-        layers.Flatten(),
+        layers.Flatten(dtype="float32"),
         layers.Dense(classes, kernel_initializer=fan_out(seed), dtype="float32")], name=name)
 
 

@@ -17,8 +17,8 @@ from keras_pretext.evaluation.features import (
     size_for,
     weights_digest,
 )
+from keras_pretext.evaluation.optimizer import optimizer_for
 from keras_pretext.evaluation.pooling import pooled
-from keras_pretext.training.optimizers import CoupledSGD
 from keras_pretext.training.precision import precision, quicker
 
 CLASSES = "accuracy of each class"
@@ -113,43 +113,6 @@ def _check_counts(seeds, epochs, batch_size):
         raise ValueError("epochs and batch_size are at least 1. "
                          f"Received: epochs={epochs}, batch_size={batch_size}")
     return seeds
-
-
-@keras.saving.register_keras_serializable(package="keras_pretext")
-class HeadSGD(CoupledSGD):
-    """`CoupledSGD` whose update is one pass over memory on TensorFlow; the same numbers.
-
-    `slow_down` gives some variables a smaller learning rate.
-    """
-
-    def slow_down(self, variables, factor):
-        """Multiplies the learning rate of these Keras variables by `factor`."""
-        self._factors = {**getattr(self, "_factors", {}), **{id(v): factor for v in variables}}
-
-    def update_step(self, gradient, variable, learning_rate):
-        # On TensorFlow `variable` is the tf.Variable inside the Keras variable.
-        index = self._get_variable_index(variable)
-        factor = getattr(self, "_factors", {}).get(id(self._trainable_variables[index]), 1.0)
-        learning_rate = learning_rate * factor
-        if keras.backend.backend() != "tensorflow" or not self.momentum:
-            return super().update_step(gradient, variable, learning_rate)
-        import tensorflow as tf
-
-        gradient = tf.cast(gradient, variable.dtype) + self.coupled_decay * variable
-        tf.raw_ops.ResourceApplyKerasMomentum(
-            var=variable.handle, accum=self.momentums[index].value.handle,
-            lr=tf.cast(learning_rate, variable.dtype), grad=gradient,
-            momentum=tf.cast(self.momentum, variable.dtype), use_nesterov=self.nesterov)
-
-
-def optimizer_for(steps, learning_rate, drops, factor, decay=5e-4, nesterov=True):
-    """SGD with momentum 0.9 and coupled decay, the rate cut after fractions of `steps`."""
-    schedule = learning_rate
-    if drops:
-        rates = [learning_rate * factor**k for k in range(len(drops) + 1)]
-        ends = [max(1, round(drop * steps)) for drop in drops]
-        schedule = keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates)
-    return HeadSGD(schedule, 0.9, nesterov=nesterov, coupled_decay=decay)
 
 
 def epoch_order(available, count, seed, epoch, num_draws):
@@ -275,6 +238,13 @@ def _right(heads, held_out, labels, classes, batch=500):
     return right
 
 
+def seed_dropout(model, seed):
+    """Lets a network's dropout be told by the seed and the layers' places alone."""
+    for k, layer in enumerate(model.layers):
+        if isinstance(layer, keras.layers.Dropout) and layer.rate:
+            layer.seed_generator.state.assign([seed % 2**32, k])
+
+
 def fan_out(seed):
     """N(0, sqrt(2 / fan_out)), the initial weights of RotNet's classifiers."""
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal", seed=seed)
@@ -311,6 +281,7 @@ def finetune(protocol, head, model, train, test, taps, seeds=(0, 1, 2), epochs=1
         with precision(dtype):
             copy = type(backbone).from_config(backbone.get_config())
             copy.set_weights(backbone.get_weights())
+            seed_dropout(copy, seed)
             inputs = keras.Input((size, size, 3), name="images")
             maps = pooled(copy.extractor(tap)(inputs), pooling)
             whole = keras.Model(inputs, head(maps.shape[1:], classes, seed, "head")(maps))

@@ -1,23 +1,34 @@
 """Non-linear probes: a network frozen up to a tap, the rest trained anew (Noroozi & Favaro, 2016).
 """
 
+import math
+
 import keras
 from keras import layers
 
 from keras_pretext.backbones.alexnet import FLAVOURS, AlexNet
 from keras_pretext.backbones.base import backbone_of
 from keras_pretext.evaluation.features import check_taps, size_for
-from keras_pretext.evaluation.probe import fan_out, run_probe
+from keras_pretext.evaluation.probe import fan_out, run_probe, seed_dropout
+from keras_pretext.layers.fully_connected_conv import FullyConnectedConv2D
 
 PROTOCOL = "noroozi2016-nonlinear"
 
 
 def fresh_weights(model, seed):
-    """He's normal weights for every kernel of a model, told by the seed alone."""
+    """N(0, sqrt(2 / fan_out)) for every kernel of a model (Gidaris et al., released code).
+
+    Kernels and dropout are told by the seed alone. Of a fully connected layer the fan-out is its
+    units, though it is a convolution here.
+    """
     for k, layer in enumerate(model.layers):
-        if hasattr(layer, "kernel"):
-            kernel = layer.kernel
-            layer.kernel.assign(keras.initializers.HeNormal(seed=seed + 1000 * k)(kernel.shape))
+        if isinstance(layer, FullyConnectedConv2D):
+            *inputs, units = layer.kernel.shape
+            values = fan_out(seed + 1000 * k)((math.prod(inputs), units))
+            layer.kernel.assign(keras.ops.reshape(values, layer.kernel.shape))
+        elif hasattr(layer, "kernel"):
+            layer.kernel.assign(fan_out(seed + 1000 * k)(layer.kernel.shape))
+    seed_dropout(model, seed)
 
 
 def _head(config, kind, tap):

@@ -78,7 +78,8 @@ def sample_normals(source, a_picture=500, seed=0):
     for k in range(source.num_examples):
         normals = np.asarray(source.pixels("normals", k), np.float32)
         normals = normals[known(normals)]
-        chosen = draws.draws(seed, 0, np.arange(min(a_picture, len(normals))), 1)[:, 0]
+        places = k * a_picture + np.arange(min(a_picture, len(normals)))
+        chosen = draws.draws(seed, 0, places, 1)[:, 0]
         found.append(normals[(chosen * len(normals)).astype(int)])
     found = np.concatenate(found)
     return found / np.linalg.norm(found, axis=1, keepdims=True)

@@ -12,7 +12,8 @@ from keras_pretext.evaluation.features import (
     size_for,
     weights_digest,
 )
-from keras_pretext.evaluation.probe import HeadSGD, ProbeResult
+from keras_pretext.evaluation.optimizer import HeadSGD
+from keras_pretext.evaluation.probe import ProbeResult, seed_dropout
 from keras_pretext.evaluation.rescale import absorb_batch_norm, rescale
 from keras_pretext.evaluation.voc_svm import by_rule, checked_multi_labels
 from keras_pretext.image.framing import RescaleCrop
@@ -39,8 +40,8 @@ def sigmoid_loss(labels, logits):
 def network(backbone, train, classes, fc_units=(4096, 4096), image_size=227, seed=0):
     """A copy of a backbone with a classifier, of which only a row's part is trainable.
 
-    An AlexNet of any flavour gets the pool5 and the dropout after fc6 and fc7 of Caffe's reference
-    network, as in the released code.
+    An AlexNet of any flavour, or a VGG with fully connected layers, gets the pool5 and the dropout
+    after fc6 and fc7 of Caffe's networks, as in the released code.
 
     Args:
         train: "fc8" (the classifier), "fc6-8" (what follows pool5), "all", or a tap: what
@@ -60,6 +61,7 @@ def network(backbone, train, classes, fc_units=(4096, 4096), image_size=227, see
         if backbone.fc_units and image_size != backbone.image_size:
             raise ValueError(f"the fully connected layers cover pool5 at {backbone.image_size} "
                              f"pixels: pass that image_size. Received: {image_size}")
+    if hasattr(backbone, "caffe_fc"):
         config.update(caffe_fc=True)
         if fresh_fc:
             config.update(fc_units=tuple(fc_units), image_size=image_size)
@@ -78,6 +80,7 @@ def network(backbone, train, classes, fc_units=(4096, 4096), image_size=227, see
                     layer.kernel.shape))
         elif layer.weights:
             _keep(layer, backbone)
+    seed_dropout(copy, seed)
     last = list(copy.taps)[-1]
     if train != "all":
         tap = {"fc8": last, "fc6-8": "pool5"}.get(train, train)
@@ -89,7 +92,7 @@ def network(backbone, train, classes, fc_units=(4096, 4096), image_size=227, see
         if maps.shape[1:3] != (1, 1):
             raise ValueError(f"at {image_size} pixels {last} is one vector, not a map. Received: "
                              f"{maps.shape[1]}x{maps.shape[2]} of {backbone.name}")
-        x = layers.Dropout(0.5, name=f"drop_{last}")(layers.Flatten()(maps))
+        x = layers.Dropout(0.5, seed=seed, name=f"drop_{last}")(layers.Flatten()(maps))
     else:
         x = layers.GlobalAveragePooling2D(dtype="float32")(maps)
     logits = layers.Dense(classes, name="fc8", dtype="float32",

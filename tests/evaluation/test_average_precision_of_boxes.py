@@ -140,6 +140,15 @@ def test_coco_by_hand():
     assert set(coco_ap(truth, [row([], scores=[])], NAMES).values()) == {0.0}
 
 
+def test_coco_tells_sizes_by_the_objects_area_where_it_is_known():
+    truth = [row([[0, 0, 40, 40]])]
+    found = [row([[0, 0, 40, 40]], scores=[0.9])]
+    assert coco_ap(truth, found, ["thing"])["APs"] is None
+    truth[0]["area"] = np.float32([800])  # a thin thing in a large box
+    figures = coco_ap(truth, found, ["thing"])
+    assert (figures["APs"], figures["APm"]) == (pytest.approx(1), None)
+
+
 def test_boxes_move_there_and_back(rng):
     boxes = np.sort(rng.uniform(0, 90, (30, 2, 2)), 1).reshape(30, 4).astype("float32")
     boxes[:, 2:] += 2

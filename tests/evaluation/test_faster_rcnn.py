@@ -6,6 +6,7 @@ import pytest
 from test_detection import squares
 
 from keras_pretext import evaluation
+from keras_pretext.evaluation.detection import faster_rcnn
 from keras_pretext.evaluation.detection.boxes import encode, iou
 from keras_pretext.evaluation.detection.faster_rcnn import (
     anchor_targets,
@@ -51,6 +52,20 @@ def test_proposals_are_moved_cut_sorted_and_suppressed():
     assert len(region_proposals(boxes, np.float32([1, 2, 3, 9]), moves, (100, 100), 10, 1)) == 1
     one = region_proposals(boxes, np.float32([1, 2, 3, 9]), moves, (100, 100), 1, 5)
     np.testing.assert_allclose(one, [[2, 0, 42, 40]])
+
+
+def test_the_smallest_proposal_is_16_pixels_of_the_picture_itself(backbone, monkeypatch):
+    seen, kept = [], faster_rcnn.region_proposals
+
+    def watched(*args, **kwargs):
+        seen.append(kwargs["least"])
+        return kept(*args, **kwargs)
+
+    monkeypatch.setattr(faster_rcnn, "region_proposals", watched)
+    evaluation.faster_rcnn(backbone, squares(8, 1), squares(2, 2), "high", iterations=1,
+                           fc_units=(8,), pool=4, scales=(144,), test_scale=192,
+                           anchor_sides=(28,), rescaled=False)
+    assert seen == [24, 32, 32]  # pictures of 96 pixels
 
 
 def test_proposal_loss_by_hand(rng):

@@ -47,8 +47,14 @@ def test_fresh_weights_are_told_by_the_seed_and_not_the_backbones():
     other = head(backbone, "conv4")
     for a, b in zip(one.weights, other.weights, strict=True):
         np.testing.assert_array_equal(numpy(a), numpy(b))
+    dropped = AlexNet("caffenet", fc_units=(40, 40), image_size=71)
+    maps = np.abs(np.random.default_rng(0).normal(size=(1, 4, 4, 384))).astype("float32")
+    answers = [numpy(head(dropped, "conv4")(maps, training=True)) for _ in range(2)]
+    np.testing.assert_array_equal(*answers)
     kernel = numpy(one.trainable_variables[0])
     assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 256)), rel=0.05)
+    fc6 = next(numpy(v) for v in one.trainable_variables if v.shape[-1] == 12)
+    assert fc6.std() == pytest.approx(np.sqrt(2 / 12), rel=0.05)  # of its units, as in Torch
     assert not np.allclose(kernel, numpy(backbone.get_layer("conv5").kernel))
 
 

@@ -134,6 +134,27 @@ def test_scores_lie_over_what_they_look_at(flavour, rng):
         assert seen.max() - seen.min() > 120
 
 
+@pytest.mark.parametrize("make, stride", [
+    (lambda: AlexNet("rotnet", (6, 5), image_size=71), 32),
+    (lambda: AlexNet("deepcluster", (6, 5), image_size=71), 32),
+    (lambda: AlexNet("colorization", (6, 5), image_size=180), 32),
+    (lambda: VGG(11, (6, 5), image_size=64), 32)])
+def test_fully_connected_layers_of_its_own_are_caffes(make, stride):
+    """As voc-fcn-alexnet: pool5 of stride 2, dropout 0.5 after fc6 and after fc7."""
+    net = FCN(make(), "fc7", 3)
+    inner = next(x for x in net.model.layers if isinstance(x, keras.Model))
+    assert [x.name for x in inner.layers if x.name in ("drop6", "fc6", "drop7", "fc7")] == [
+        "fc6", "drop7", "fc7"]
+    assert net.model.get_layer("drop_fc7").rate == inner.get_layer("drop7").rate == 0.5
+    assert net.stride == stride
+
+
+def test_fully_connected_layers_that_do_not_fit_are_told():
+    backbone = AlexNet("colorization", (6, 5), image_size=227)
+    with pytest.raises(ValueError, match="covers the whole of pool5.*Received: fc6 of alexnet"):
+        FCN(backbone, "fc7", 3)
+
+
 def test_loss_counts_only_known_pixels(rng):
     scores = rng.normal(size=(1, 2, 3, 4)).astype("float32")
     truth = np.array([[[0, 3, 9], [2, 9, 1]]], np.int32)

@@ -98,6 +98,16 @@ def test_mirrored_normals_look_the_other_way(backbone, monkeypatch):
     np.testing.assert_array_equal(mirrored[4:], 1 - straight[4:, ::-1])
 
 
+def test_codewords_see_other_places_of_every_picture():
+    places = np.arange(40 * 56, dtype="float32").reshape(40, 56)
+    normals = np.stack([np.sin(places / 3000), 0 * places, np.cos(places / 3000)], -1)
+    source = ArraySource(np.zeros((3, 40, 56, 3), np.uint8),
+                         dense={"normals": np.stack([normals] * 3)})
+    found = sample_normals(source, 50)
+    seen = [set(map(tuple, found[k:k + 50].round(5))) for k in (0, 50, 100)]
+    assert len(seen[0] & seen[1]) < 10 and len(seen[1] & seen[2]) < 10
+
+
 def test_bad_input_before_training(backbone):
     good = slopes(3, 1)
     images = good.arrays()[0]

@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.svm import LinearSVC
 
 from keras_pretext import evaluation
@@ -99,6 +99,30 @@ def test_c_is_chosen_on_the_first_fold_against_the_rest(backbone, hard_train, ha
         x[rest], labels[rest]) for c in drawn]
     assert result.settings["cost"] == pytest.approx(drawn[int(np.argmax(scores))])
     assert len(set(scores)) > 1
+
+
+def test_c_of_a_fold_of_everything_is_cross_validated(backbone, hard_train, hard_test):
+    drawn = np.exp(np.random.default_rng(3).uniform(np.log(1e-6), np.log(10.0), 4))
+    result = evaluation.exemplar_svm(backbone, hard_train, hard_test, "high", folds=1, draws=4,
+                                     costs=(1e-6, 10.0), seed=3)
+    x, _ = stacked(features(backbone, hard_train, "high", pooling="quadrants"))
+    halves = StratifiedKFold(2, shuffle=True, random_state=3)
+    scores = [cross_val_score(LinearSVC(C=c, tol=0.1, random_state=3), x, hard_train.labels(),
+                              cv=halves).mean() for c in drawn]
+    assert int(np.argmax(scores)) > 0, "the first draw would be no choice"
+    assert result.settings["cost"] == pytest.approx(drawn[int(np.argmax(scores))])
+    of_classes, = result.details["high"]["mean over classes"]
+    assert of_classes == pytest.approx(result.mean("high"), abs=0.02)  # classes of one size
+
+
+def test_a_convolution_and_its_pooling_count_once():
+    from keras_pretext.backbones import ExemplarCNN
+
+    backbone = ExemplarCNN("64c5-64c5-128f", image_size=32)
+    source = ArraySource(np.zeros((12, 64, 64, 3), np.uint8), np.arange(12) % 3)
+    result = evaluation.exemplar_svm(backbone, source, source, folds=1, draws=1)
+    assert result.settings["taps"] == ["pool1", "pool2", "fc"]
+    assert result.settings["features"] == 4 * 256  # the paper's count of maps, four times
 
 
 def test_folds_of_a_file_as_stl_10_has_them(tmp_path):

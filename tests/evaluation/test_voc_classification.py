@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_pretext import data, evaluation
-from keras_pretext.backbones import AlexNet, NetworkInNetwork
+from keras_pretext.backbones import VGG, AlexNet, NetworkInNetwork
 from keras_pretext.data.arrays import ArraySource
 from keras_pretext.evaluation.voc_classification import network, sigmoid_loss
 from keras_pretext.image.framing import RescaleCrop
@@ -66,6 +66,25 @@ def test_every_alexnet_gets_caffes_fully_connected_layers(flavour, side):
     for name in ("conv5", "fc6", "fc7"):
         np.testing.assert_array_equal(numpy(inner.get_layer(name).kernel),
                                       numpy(backbone.get_layer(name).kernel))
+
+
+def test_dropout_is_told_by_the_seed(rng):
+    backbone = AlexNet("caffenet", fc_units=(60, 50), image_size=71)
+    images = rng.integers(0, 256, (1, 71, 71, 3)).astype("uint8")
+    one, again, other = (numpy(network(backbone, "all", 4, image_size=71, seed=seed)(
+        images, training=True)) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one, again)
+    kept = network(backbone, "all", 4, image_size=71, seed=3)
+    assert not np.allclose(one, numpy(kept(images, training=False))) and not (one == other).any()
+
+
+def test_a_vgg_gets_dropout_after_fc6_and_fc7():
+    backbone = VGG(11, (6, 5), image_size=32)
+    model = network(backbone, "all", 4, image_size=32)
+    inner = next(x for x in model.layers if isinstance(x, keras.Model))
+    assert [x.name for x in inner.layers if x.name in ("fc6", "drop7", "fc7")] == [
+        "fc6", "drop7", "fc7"]
+    assert model.get_layer("drop_fc7").rate == 0.5
 
 
 def test_the_copy_starts_from_the_backbones_weights(rng):

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from keras_pretext import data
+from keras_pretext.data.source import check_held_out
 from keras_pretext.training import (
     Recipe,
     Trainer,
@@ -186,6 +187,17 @@ def test_one_split_is_no_test_of_another_name(npz, tmp_path):
     with pytest.raises(ValueError, match="splits 'train' and 'test' are the same pictures"):
         Trainer(small(npz, test_split="test"), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_part_of_the_training_pictures_is_no_test():
+    def split(name):
+        return SimpleNamespace(name="voc/2007", split=name, num_examples=len(name),
+                                     fingerprint=lambda: name)
+
+    with pytest.raises(ValueError, match="share pictures, those of validation.*Received: 'voc"):
+        check_held_out(split("train+validation"), split("validation"))
+    check_held_out(split("train+validation"), split("test"))
+    check_held_out(split("train"), split("train"))  # one split twice, where that is meant
 
 
 def test_a_picture_that_cannot_be_decoded_is_named(tmp_path, rng):

@@ -12,8 +12,9 @@ def coco_ap(truth, found, names):
     """COCO's figures: AP over overlaps 0.5 ... 0.95, at 0.5 and 0.75, of small ... large objects.
 
     Args:
-        truth: list, one dict a picture: `boxes` `(k, 4)`, `labels`, `crowd`, `size`; see
-            `Source.objects`. Difficult objects count as any other.
+        truth: list, one dict a picture: `boxes` `(k, 4)`, `labels`, `crowd`, `size` and perhaps
+            `area`, which tells small from large; see `Source.objects`. Difficult objects count as
+            any other.
         found: list, one dict a picture: `boxes`, `labels`, `scores`; the best 100 count.
         names: of the classes.
 
@@ -49,9 +50,10 @@ def coco_api(truth, found, names):
         raise ImportError("COCO's average precision needs pycocotools: "
                           "pip install 'keras_pretext[detection]'") from None
     objects = [{"image_id": k + 1, "category_id": int(label) + 1, "iscrowd": int(crowd),
-                **_rectangle(box)}
-               for k, row in enumerate(truth) for box, label, crowd in zip(
-                   row["boxes"], row["labels"], row["crowd"], strict=True)]
+                **_rectangle(box, area)}
+               for k, row in enumerate(truth) for box, label, crowd, area in zip(
+                   row["boxes"], row["labels"], row["crowd"],
+                   row.get("area", [None] * len(row["labels"])), strict=True)]
     for k, thing in enumerate(objects, 1):
         thing["id"] = k
     answers = [{"image_id": k + 1, "category_id": int(label) + 1, "score": float(score),
@@ -68,7 +70,8 @@ def coco_api(truth, found, names):
         return coco, coco.loadRes(answers) if answers else None
 
 
-def _rectangle(box):
+def _rectangle(box, area=None):
     top, left, bottom, right = np.asarray(box, float).tolist()
     width, height = right - left, bottom - top
-    return {"bbox": [left, top, width, height], "area": width * height}
+    return {"bbox": [left, top, width, height],
+            "area": width * height if area is None else float(area)}

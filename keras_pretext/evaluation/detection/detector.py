@@ -4,11 +4,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_pretext.backbones.alexnet import AlexNet
 from keras_pretext.backbones.vgg import VGG
 from keras_pretext.evaluation.detection.boxes import encode, iou
-from keras_pretext.evaluation.fcn import geometry
-from keras_pretext.evaluation.probe import HeadSGD
+from keras_pretext.evaluation.fcn import caffe_copy, geometry
 from keras_pretext.layers.roi_pooling import RoIPooling
 from keras_pretext.registry import unknown_name
 
@@ -22,7 +20,8 @@ class Detector:
 
     Args:
         backbone: a Backbone; the copy has its weights. Batch normalisation stays as it is. The
-            fully connected layers of an AlexNet, where they are used, become Caffe's (`caffe_fc`).
+            fully connected layers of an AlexNet or a VGG, where they are used, become Caffe's
+            (`caffe_fc`).
         classes: without the background.
         tap: what boxes are pooled from; by default the one before pool5, or the last.
         fc_units: widths of fully connected layers from random weights, N(0, 0.001); None takes
@@ -45,9 +44,7 @@ class Detector:
                  freeze=None, dropout=0.5, seed=0):
         own = [name for name in backbone.taps if name.startswith("fc")]
         own = own if fc_units is None and tap in (None, usual_tap(backbone)) else []
-        caffe = {"caffe_fc": True} if own and isinstance(backbone, AlexNet) else {}
-        copy = type(backbone).from_config({**backbone.get_config(), **caffe})
-        copy.set_weights(backbone.get_weights())
+        copy = caffe_copy(backbone, own, seed)
         self.backbone, self.classes = copy, classes
         self.tap = tap or usual_tap(copy)
         for name in (self.tap, freeze):
@@ -184,19 +181,6 @@ def stacked(images):
     height, width = (max(x.shape[k] for x in images) for k in (0, 1))
     return np.stack([np.pad(x, [(0, height - x.shape[0]), (0, width - x.shape[1]), (0, 0)],
                             constant_values=128) for x in images])
-
-
-def optimizer_for(variables, learning_rate, momentum, decay, drops, iterations):
-    """SGD whose rate is a tenth after each of `drops`; biases learn twice as fast."""
-    rate = learning_rate
-    if drops:
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [max(1, round(d * iterations)) for d in drops],
-            [learning_rate * 0.1**k for k in range(len(drops) + 1)])
-    optimizer = HeadSGD(rate, momentum, coupled_decay=decay)
-    optimizer.build(variables)
-    optimizer.slow_down([v for v in variables if v.path.endswith("/bias")], 2.0)
-    return optimizer
 
 
 def detections(boxes, scores, moves, size, threshold=0.05, overlap=0.3, count=100):

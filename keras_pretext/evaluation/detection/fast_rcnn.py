@@ -11,7 +11,6 @@ from keras_pretext.evaluation.detection.detector import (
     box_loss,
     detections,
     nothing,
-    optimizer_for,
     resized,
     sample_boxes,
     stacked,
@@ -19,6 +18,7 @@ from keras_pretext.evaluation.detection.detector import (
 from keras_pretext.evaluation.detection.proposals import proposals
 from keras_pretext.evaluation.detection.voc_ap import voc_ap
 from keras_pretext.evaluation.features import first_pictures, weights_digest
+from keras_pretext.evaluation.optimizer import caffe_optimizer
 from keras_pretext.evaluation.probe import ProbeResult
 from keras_pretext.evaluation.rescale import absorb_batch_norm, rescale
 from keras_pretext.training.precision import precision, quicker
@@ -180,7 +180,7 @@ def _train(net, source, rows, boxes, iterations, batch_size, count, learning_rat
     import tensorflow as tf
 
     variables = net.variables
-    optimizer = optimizer_for(variables, learning_rate, momentum, decay, drops, iterations)
+    optimizer = caffe_optimizer(variables, iterations, learning_rate, momentum, drops, decay)
 
     @tf.function(reduce_retracing=net.pooling.method == "crop")
     def step(images, boxes, pictures, labels, targets):

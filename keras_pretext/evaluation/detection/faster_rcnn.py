@@ -12,7 +12,6 @@ from keras_pretext.evaluation.detection.detector import (
     box_loss,
     detections,
     nothing,
-    optimizer_for,
     resized,
     sample_boxes,
     smooth_l1,
@@ -25,11 +24,13 @@ from keras_pretext.evaluation.detection.fast_rcnn import (
     prepared,
     shown,
 )
+from keras_pretext.evaluation.optimizer import caffe_optimizer
 from keras_pretext.evaluation.probe import ProbeResult
 from keras_pretext.training.precision import precision, quicker
 
 PROTOCOL = "ren2015-faster-rcnn"
 RATIOS = (0.5, 1.0, 2.0)  # height to width
+LEAST = 16  # pixels of the picture before it is resized: the shortest side of a proposal
 
 
 def anchors(height, width, stride, offset, sides=(128, 256, 512), ratios=RATIOS):
@@ -77,7 +78,7 @@ def anchor_targets(boxes, truth, size, rng, count=256, above=0.7, below=0.3):
     return inside[np.concatenate([good, bad])], labels, targets
 
 
-def region_proposals(boxes, scores, moves, size, before, after, overlap=0.7, least=16):
+def region_proposals(boxes, scores, moves, size, before, after, overlap=0.7, least=LEAST):
     """The best boxes `(m, 4)` of the proposal network in a picture, suppressed at `overlap`.
 
     Args:
@@ -181,7 +182,7 @@ def _train(net, proposer, source, rows, iterations, count, learning_rate, moment
     import tensorflow as tf
 
     variables = [*net.variables, *proposer.model.trainable_variables]
-    optimizer = optimizer_for(variables, learning_rate, momentum, decay, drops, iterations)
+    optimizer = caffe_optimizer(variables, iterations, learning_rate, momentum, drops, decay)
     exact = net.pooling.method == "max"
 
     @tf.function(reduce_retracing=not exact)
@@ -210,7 +211,8 @@ def _train(net, proposer, source, rows, iterations, count, learning_rate, moment
             maps, scores, moves = look(tf.constant(images))
             boxes = proposer.anchors(maps)
             of_anchors = anchor_targets(boxes, truth, size, rng)
-            found = region_proposals(boxes, scores.numpy(), moves.numpy(), size, 12_000, proposals)
+            found = region_proposals(boxes, scores.numpy(), moves.numpy(), size, 12_000, proposals,
+                                     least=LEAST * factor)
             sampled = sample_boxes(found, truth, row["labels"][kept], rng, count,
                                    background=(0.0, 0.5))
             loss = judge(maps, scores, moves, *map(tf.constant, (*of_anchors, *sampled)))
@@ -242,7 +244,7 @@ def _answers(net, proposer, source, scale, max_side, count):
         size = [side * factor for side in images.shape[1:3]]
         maps, scores, moves = look(tf.constant(image[None]))
         boxes = region_proposals(proposer.anchors(maps), scores.numpy(), moves.numpy(), size,
-                                 6000, count)
+                                 6000, count, least=LEAST * factor)
         found.append(detections(boxes, *judge(maps, tf.constant(boxes)), size) if len(boxes)
                      else nothing())
         found[-1]["boxes"] /= factor

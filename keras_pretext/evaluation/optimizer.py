@@ -1,0 +1,71 @@
+"""What the protocols train with: SGD as Torch's and Caffe's recipes mean it."""
+
+import keras
+
+from keras_pretext.training.optimizers import CoupledSGD
+
+
+@keras.saving.register_keras_serializable(package="keras_pretext")
+class HeadSGD(CoupledSGD):
+    """`CoupledSGD` whose update is one pass over memory on TensorFlow; the same numbers.
+
+    Some variables may have a rate of their own (`slow_down`) or no decay (`spare`).
+    """
+
+    def slow_down(self, variables, factor):
+        """Multiplies the learning rate of these Keras variables by `factor`."""
+        self._factors = {**getattr(self, "_factors", {}), **{id(v): factor for v in variables}}
+
+    def spare(self, variables):
+        """Takes the weight decay off these Keras variables."""
+        self._spared = {*getattr(self, "_spared", ()), *map(id, variables)}
+
+    def update_step(self, gradient, variable, learning_rate):
+        # On TensorFlow `variable` is the tf.Variable inside the Keras variable.
+        index = self._get_variable_index(variable)
+        own = id(self._trainable_variables[index])
+        learning_rate = learning_rate * getattr(self, "_factors", {}).get(own, 1.0)
+        usual = self.coupled_decay
+        decay = 0.0 if own in getattr(self, "_spared", ()) else usual
+        if keras.backend.backend() != "tensorflow" or not self.momentum:
+            self.coupled_decay = decay
+            try:
+                return super().update_step(gradient, variable, learning_rate)
+            finally:
+                self.coupled_decay = usual
+        import tensorflow as tf
+
+        gradient = tf.cast(gradient, variable.dtype)
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle, accum=self.momentums[index].value.handle,
+            lr=tf.cast(learning_rate, variable.dtype),
+            grad=gradient + decay * variable if decay else gradient,
+            momentum=tf.cast(self.momentum, variable.dtype), use_nesterov=self.nesterov)
+
+
+def stepped(learning_rate, drops, factor, steps):
+    """A rate that is multiplied by `factor` after each of these fractions of `steps`."""
+    if not drops:
+        return learning_rate
+    ends = [max(1, round(drop * steps)) - 1 for drop in drops]  # Keras: the last step of each
+    return keras.optimizers.schedules.PiecewiseConstantDecay(
+        ends, [learning_rate * factor**k for k in range(len(drops) + 1)])
+
+
+def optimizer_for(steps, learning_rate, drops, factor, decay=5e-4, nesterov=True):
+    """SGD with momentum 0.9 and coupled decay, the rate cut after fractions of `steps`."""
+    return HeadSGD(stepped(learning_rate, drops, factor, steps), 0.9, nesterov=nesterov,
+                   coupled_decay=decay)
+
+
+def caffe_optimizer(variables, steps, learning_rate, momentum, drops, decay):
+    """SGD as Caffe's networks have it, whose rate is a tenth after each of `drops`.
+
+    Biases learn twice as fast and do not decay (`lr_mult: 2`, `decay_mult: 0`).
+    """
+    optimizer = HeadSGD(stepped(learning_rate, drops, 0.1, steps), momentum, coupled_decay=decay)
+    optimizer.build(variables)
+    biases = [v for v in variables if v.path.endswith("/bias")]
+    optimizer.slow_down(biases, 2.0)
+    optimizer.spare(biases)
+    return optimizer
