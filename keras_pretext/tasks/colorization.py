@@ -17,6 +17,7 @@ from keras_pretext.losses.colorization import (
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks import color_prior
 from keras_pretext.tasks.base import FlipLayer, PretextModel, Task, registry
+from keras_pretext.tasks.dense import at_every, centre_of
 
 TARGETS = ("classes", "ab")
 _LOOK = 500  # pictures in which some colour is looked for where the prior is given
@@ -166,7 +167,8 @@ class Colorization(Task):
         inputs = keras.Input((self.image_size, self.image_size, 1), dtype="uint8", name="grey")
         tap = self.tap or [*backbone.taps][-1]
         maps = backbone.extractor(tap)(layers.Concatenate(name="rgb")([inputs] * 3))
-        out = at_every(self.head()(maps), backbone.taps[tap].stride, self.stride, self.image_size)
+        out = at_every(self.head()(maps), backbone.taps[tap].stride, self.stride, self.image_size,
+                       centre_of(backbone, tap, self.image_size))
         model = PretextModel(inputs, out, self, backbone, name=name, **kwargs)
         model.compile(optimizer="sgd", **self.objective())
         return model
@@ -210,25 +212,3 @@ class Colorization(Task):
 
 def _of_data(prior):
     return isinstance(prior, str) and prior == "data"
-
-
-def at_every(maps, from_stride, to_stride, size, offset=0.0):
-    """Maps of one stride at the places of another, bilinear: `(B, h, w, C)` to `(B, n, n, C)`.
-
-    Cell i of a map is taken to stand at pixel i * from_stride + offset, and n is
-    ceil(size / to_stride). The offset is 0 where every layer pads by half of its kernel, as in the
-    networks of colorization; elsewhere up to a cell. Maps that have the places already are given
-    back. Beyond the last cell its value holds.
-    """
-    if from_stride == to_stride and tuple(maps.shape[1:3]) == (-(-size // to_stride),) * 2:
-        return maps
-    rows, columns = (bilinear((np.arange(0, size, to_stride) - offset) / from_stride, length)
-                     for length in maps.shape[1:3])
-    x = ops.einsum("yh,bhwc->bywc", ops.convert_to_tensor(rows), maps)
-    return ops.einsum("xw,bywc->byxc", ops.convert_to_tensor(columns), x)
-
-
-def bilinear(places, length):
-    """Weights of the cells 0 ... length - 1 at fractional places: float32 `(places, length)`."""
-    places = np.clip(places, 0, length - 1)
-    return np.maximum(1.0 - np.abs(places[:, None] - np.arange(length)), 0.0).astype("float32")

@@ -18,6 +18,7 @@ from keras_pretext.image.framing import to_uint8
 from keras_pretext.losses.masked import NO_ANSWER, MaskedAccuracy, MaskedCrossentropy
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks.base import PretextModel, registry
+from keras_pretext.tasks.dense import at_every, centre_of
 from keras_pretext.tasks.jigsaw import Jigsaw, JigsawLayer
 
 DAMAGES = ("missing", "grey", "shuffle")
@@ -205,14 +206,16 @@ class DamagedJigsaw(Jigsaw):
                                        **last)(x)
         return x[:, :self.tile, :self.tile, 0]
 
-    def colored(self, maps):
-        """The colorization head: float32 logits `(B, grid**2, tile // 8, tile // 8, 313)`."""
+    def colored(self, maps, stride, centre):
+        """The colorization head: float32 logits `(B, grid**2, tile // 8, tile // 8, 313)`.
+
+        Cell 0 of the maps is centred on pixel `centre` of a tile; places are 4, 12, 20 ...
+        """
         side = self.tile // _STRIDE
         x = layers.Conv2D(256, 1, activation="relu", kernel_initializer="he_normal",
                           name="color_conv")(maps)
         x = layers.Conv2D(len(AB_BINS), 1, dtype="float32", name="color_logits")(x)
-        if tuple(x.shape[1:3]) != (side, side):
-            x = ops.image.resize(x, (side, side), interpolation="bilinear", antialias=False)
+        x = at_every(x, stride, _STRIDE, side * _STRIDE, centre, start=_STRIDE // 2)
         return ops.reshape(x, (-1, self.grid ** 2, side, side, len(AB_BINS)))
 
     def attach(self, backbone, name="damaged_jigsaw_model", **kwargs):
@@ -228,7 +231,9 @@ class DamagedJigsaw(Jigsaw):
         if "inpainting" in self.heads:
             outputs["inpainting"] = self.painted(codes, inputs["permutations"], inputs["missing"])
         if "colorization" in self.heads:
-            outputs["colorization"] = self.colored(features[color_tap])
+            outputs["colorization"] = self.colored(
+                features[color_tap], backbone.taps[color_tap].stride,
+                centre_of(backbone, color_tap, self.tile))
         model = PretextModel(inputs, outputs, self, backbone, name=name, **kwargs)
         model.compile(optimizer="sgd", **self.objective())
         return model

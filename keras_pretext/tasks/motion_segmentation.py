@@ -7,10 +7,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_pretext.backbones.receptive import receptive_field
 from keras_pretext.image import framing as framings
 from keras_pretext.tasks.base import FlipLayer, PretextModel, Task, registry
-from keras_pretext.tasks.colorization import at_every
+from keras_pretext.tasks.dense import at_every, centre_of
 
 _LOOK = 500  # masks in which the share of what moves is measured
 
@@ -120,7 +119,7 @@ class MotionSegmentation(Task):
         tap = self.tap or [*backbone.taps][-1]
         x = layers.Conv2D(1, 1, dtype="float32", name="moves")(backbone.extractor(tap)(inputs))
         x = at_every(x, backbone.taps[tap].stride, self.stride, self.image_size,
-                     _offset(backbone, tap, self.image_size))[..., 0]
+                     centre_of(backbone, tap, self.image_size))[..., 0]
         model = PretextModel(inputs, x, self, backbone, name=name, **kwargs)
         model.compile(optimizer="sgd", **self.objective())
         return model
@@ -138,11 +137,3 @@ class MotionSegmentation(Task):
     def get_config(self):
         return {"image_size": self.image_size, "stride": self.stride, "share": self.share,
                 "framing": framings.serialize(self.framing), "flip": self.flip, "tap": self.tap}
-
-
-def _offset(backbone, tap, image_size):
-    """The pixel that cell 0 of a tap is centred on; 0 where that cannot be told (mixed units)."""
-    try:
-        return receptive_field(backbone, tap, image_size).centre
-    except ValueError:
-        return 0.0

@@ -17,7 +17,8 @@ from keras_pretext.losses.colorization import ColorAccuracy, ColorCrossentropy
 from keras_pretext.losses.masked import NO_ANSWER, MaskedAccuracy, MaskedCrossentropy
 from keras_pretext.tasks import color_prior
 from keras_pretext.tasks.base import PretextModel, Task, registry
-from keras_pretext.tasks.colorization import ColorizationLayer, at_every
+from keras_pretext.tasks.colorization import ColorizationLayer
+from keras_pretext.tasks.dense import at_every, centre_of
 
 _LOOK = 500  # pictures in which some colour is looked for
 
@@ -121,7 +122,8 @@ class SplitBrain(Task):
         for target, part, ways in (("color", maps[..., :half], len(AB_BINS)),
                                    ("lightness", maps[..., half:], self.levels)):
             x = layers.Conv2D(ways, 1, dtype="float32", name=f"{target}_logits")(part)
-            outputs[target] = at_every(x, backbone.taps[tap].stride, self.stride, self.image_size)
+            outputs[target] = at_every(x, backbone.taps[tap].stride, self.stride, self.image_size,
+                                       centre_of(backbone, tap, self.image_size))
         model = PretextModel(inputs, outputs, self, backbone, name=name, **kwargs)
         model.compile(optimizer="sgd", **self.objective())
         return model

@@ -13,7 +13,7 @@ from keras_pretext.data.arrays import ArraySource
 from keras_pretext.image import color_codes
 from keras_pretext.image.color import AB_BINS, lightness, to_lab
 from keras_pretext.tasks import color_prior
-from keras_pretext.tasks.colorization import Colorization, at_every
+from keras_pretext.tasks.colorization import Colorization
 from keras_pretext.training import Recipe, Trainer, load_run
 from keras_pretext.visualize import colorize
 
@@ -149,20 +149,6 @@ def test_the_papers_sizes():
                                       image_size=180, color="L"))
     assert model.get_layer("colors").output.shape == (None, 12, 12, 313)
     assert model.output_shape == (None, 23, 23, 313)
-
-
-def test_maps_at_other_places(rng):
-    """A ramp stays a ramp; between cells values are the means of their neighbours."""
-    ramp = np.arange(12, dtype="float32")[None, :, None, None] * 16 * np.ones((1, 12, 12, 1))
-    found = np.asarray(at_every(ramp.astype("float32"), 16, 8, 180))
-    np.testing.assert_allclose(found[0, :, 5, 0], np.minimum(np.arange(23) * 8, 176))
-    maps = rng.normal(size=(2, 5, 4, 3)).astype("float32")
-    double = np.asarray(at_every(maps, 8, 4, 33))
-    assert double.shape == (2, 9, 9, 3)
-    np.testing.assert_allclose(double[:, ::2, 0:7:2], maps, atol=1e-6)
-    np.testing.assert_allclose(double[:, 1, 0], (maps[:, 0, 0] + maps[:, 1, 0]) / 2, atol=1e-6)
-    np.testing.assert_allclose(double[:, 0, 7], maps[:, 0, 3], atol=1e-6)  # beyond the last cell
-    np.testing.assert_allclose(at_every(maps, 4, 8, 17)[:, 1, 1], maps[:, 2, 2], atol=1e-6)
 
 
 def test_saved_and_loaded_it_answers_the_same(rng, tmp_path):
