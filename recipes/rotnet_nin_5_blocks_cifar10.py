@@ -5,6 +5,8 @@ Ours: 81.99 % non-linear on ConvB2 after 31 epochs in one cycle (10 probe epochs
 weights 66.29 %), on a re-encoding as JPEG: `rotnet_nin_5_blocks`.
 Cost: 280 seconds on one H200 with JAX that other trainings shared.
 Command: keras-pretext pretrain recipes/rotnet_nin_5_blocks_cifar10.py
+The paper's schedule (not run): --set epochs=100
+    --set 'schedule={"kind": "steps", "epochs": [30, 60, 80], "factor": 0.2}'
 """
 
 from keras_pretext.training import Recipe

@@ -9,37 +9,26 @@ from keras_pretext.training.optimizers import CoupledSGD
 class HeadSGD(CoupledSGD):
     """`CoupledSGD` whose update is one pass over memory on TensorFlow; the same numbers.
 
-    Some variables may have a rate of their own (`slow_down`) or no decay (`spare`).
+    `slow_down` gives some variables a smaller learning rate.
     """
 
     def slow_down(self, variables, factor):
         """Multiplies the learning rate of these Keras variables by `factor`."""
         self._factors = {**getattr(self, "_factors", {}), **{id(v): factor for v in variables}}
 
-    def spare(self, variables):
-        """Takes the weight decay off these Keras variables."""
-        self._spared = {*getattr(self, "_spared", ()), *map(id, variables)}
-
     def update_step(self, gradient, variable, learning_rate):
         # On TensorFlow `variable` is the tf.Variable inside the Keras variable.
         index = self._get_variable_index(variable)
-        own = id(self._trainable_variables[index])
-        learning_rate = learning_rate * getattr(self, "_factors", {}).get(own, 1.0)
-        usual = self.coupled_decay
-        decay = 0.0 if own in getattr(self, "_spared", ()) else usual
+        factor = getattr(self, "_factors", {}).get(id(self._trainable_variables[index]), 1.0)
+        learning_rate = learning_rate * factor
         if keras.backend.backend() != "tensorflow" or not self.momentum:
-            self.coupled_decay = decay
-            try:
-                return super().update_step(gradient, variable, learning_rate)
-            finally:
-                self.coupled_decay = usual
+            return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf
 
-        gradient = tf.cast(gradient, variable.dtype)
+        gradient = tf.cast(gradient, variable.dtype) + self.decay_of(variable) * variable
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=variable.handle, accum=self.momentums[index].value.handle,
-            lr=tf.cast(learning_rate, variable.dtype),
-            grad=gradient + decay * variable if decay else gradient,
+            lr=tf.cast(learning_rate, variable.dtype), grad=gradient,
             momentum=tf.cast(self.momentum, variable.dtype), use_nesterov=self.nesterov)
 
 
@@ -67,5 +56,5 @@ def caffe_optimizer(variables, steps, learning_rate, momentum, drops, decay):
     optimizer.build(variables)
     biases = [v for v in variables if v.path.endswith("/bias")]
     optimizer.slow_down(biases, 2.0)
-    optimizer.spare(biases)
+    optimizer.share_decay(biases, 0.0)
     return optimizer

@@ -231,7 +231,7 @@ class PadCrop(Framing):
 
     def window(self, height, width, draws):
         short = ops.minimum(height, width)
-        pad = _whole(ops.cast(short, "float32") * (self.pad / self.size))
+        pad = short * self.pad // self.size
         top, left = (height - short) // 2, (width - short) // 2
         places = ops.cast(2 * pad + 1, "float32")
         shift = [_whole(draws[..., k] * places) - pad for k in (0, 1)]
@@ -248,8 +248,8 @@ class PadCrop(Framing):
 class AreaCrop(Framing):
     """Resize the whole image to an area uniform in `area`, then crop a `size` square anywhere.
 
-    The aspect ratio stays. An image whose short side would be less than `size` is enlarged to it
-    (Doersch et al., 2015, resize to 150,000 to 450,000 pixels).
+    The aspect ratio stays (Doersch et al., 2015, resize to 150,000 to 450,000 pixels). Areas at
+    which the short side would be less than `size` are left out; where all are, that side is `size`.
 
     Args:
         size: side of the square in pixels.
@@ -272,8 +272,10 @@ class AreaCrop(Framing):
         short = ops.minimum(height, width)
         edge = _whole(ops.ceil(self.margin * ops.cast(short, "float32")))
         full = ops.cast(height, "float32") * ops.cast(width, "float32")
-        side = self.size * ops.sqrt(full / (low + (high - low) * draws[..., 0]))
-        side = ops.clip(_whole(side + 0.5), 1, ops.maximum(1, short - 2 * edge))
+        most = ops.maximum(1, short - 2 * edge)
+        low = ops.maximum(low, full * (self.size / ops.cast(most, "float32")) ** 2)
+        area = low + ops.maximum(high - low, 0.0) * draws[..., 0]
+        side = ops.clip(_whole(self.size * ops.sqrt(full / area) + 0.5), 1, most)
         room = [ops.cast(extent - 2 * edge - side + 1, "float32") for extent in (height, width)]
         return (edge + _whole(draws[..., 1] * room[0]), edge + _whole(draws[..., 2] * room[1]),
                 side, side)

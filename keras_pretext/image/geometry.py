@@ -65,7 +65,8 @@ def turn_and_blur(images, degrees, crop, sigma=1.2):
     Every output pixel is the Gaussian-weighted mean (`sigma`, in pixels, over 11x11 neighbours) of
     the source around its exact place. A round kernel has the same response at every angle and
     phase, and leaves nothing above the Nyquist circle: blur does not tell the angle, as it would
-    if only the copies that need it were interpolated.
+    if only the copies that need it were interpolated. Pixels outside the picture or outside its
+    turn by 45 degrees do not count, at any angle.
 
     Args:
         images: uint8 `(batch, side, side, channels)`.
@@ -89,6 +90,9 @@ def turn_and_blur(images, degrees, crop, sigma=1.2):
             py, px = near_y + dy, near_x + dx
             weight = np.exp(-((py - source_y) ** 2 + (px - source_x) ** 2) / (2 * sigma**2))
             weight *= (py >= 0) & (py < side) & (px >= 0) & (px < side)
+            # and in the picture as a turn by 45 degrees has it: else the corners of some copies
+            # are means of fewer pixels than those of the others
+            weight *= abs(py - centre) + abs(px - centre) <= centre * math.sqrt(2) + 0.35
             index = np.clip(py, 0, side - 1) * side + np.clip(px, 0, side - 1)
             pixels = ops.take(flat, index.astype("int32").ravel(), axis=1)
             total = total + pixels * weight.astype("float32").ravel()[None, :, None]

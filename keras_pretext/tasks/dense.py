@@ -19,10 +19,11 @@ def at_every(maps, from_stride, to_stride, size, offset=0.0, start=0):
 
     Cell i of a map stands at pixel i * from_stride + offset (`centre_of`; 0 where every layer pads
     by half of its kernel), and the places are start, start + to_stride ... below size. Beyond the
-    first and the last cell their values hold.
+    first and the last cell their values hold. Where every place has a cell that is centred within
+    half a stride of it, that cell answers.
     """
     places = np.arange(start, size, to_stride)
-    if (from_stride, offset) == (to_stride, start) and (
+    if from_stride == to_stride and abs(offset - start) <= from_stride / 2 and (
             tuple(maps.shape[1:3]) == (len(places),) * 2):
         return maps
     rows, columns = (bilinear((places - offset) / from_stride, length)

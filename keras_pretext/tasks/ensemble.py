@@ -61,8 +61,8 @@ class EnsembleModel(PretextModel):
     the trunk and that task's head by that task's gradient alone, so that what an optimizer like
     RMSProp divides by is the task's own. With `updates="sum"` all gradients are taken at the same
     point and then all updates are made; with "alternate" each task begins where the one before
-    has left the trunk. Each optimizer has the recipe's weight decay over the number of tasks: of
-    the trunk they add up to it.
+    has left the trunk. Heads have the recipe's weight decay; of the trunk each optimizer has its
+    part, and together they have it.
 
     Logs, beside `<name>_loss` and the tasks' metrics: `<name>_gradient_share`, the norm of the
     task's gradient of the trunk's variables over the sum of all tasks' norms. (Under a strategy the
@@ -90,8 +90,8 @@ class EnsembleModel(PretextModel):
                             for _ in range(len(self.heads) - 1)]
         self.other_optimizers = list(others)
         for optimizer, head in zip(self.optimizers, self.heads.values(), strict=True):
-            if getattr(optimizer, "coupled_decay", 0.0):
-                optimizer.coupled_decay /= len(self.heads)
+            if hasattr(optimizer, "share_decay"):
+                optimizer.share_decay(self.backbone.trainable_variables, 1 / len(self.heads))
             optimizer.build(head.trainable_variables)
 
     def compile_from_config(self, config):

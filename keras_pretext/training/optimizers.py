@@ -12,13 +12,23 @@ class _Coupled:
     """Weight decay that is coupled: `decay * w` joins the gradient before everything else.
 
     Keras' own `weight_decay` is decoupled. As in Torch's recipes it acts on every variable,
-    biases and batch normalisation included.
+    biases and batch normalisation included, where `share_decay` does not say otherwise.
     """
 
+    def share_decay(self, variables, share):
+        """Multiplies the weight decay of these Keras variables by `share`."""
+        self._shares = {**getattr(self, "_shares", {}), **{id(v): share for v in variables}}
+
+    def decay_of(self, variable):
+        """The decay of a variable as `update_step` is given it."""
+        own = self._trainable_variables[self._get_variable_index(variable)]
+        return self.coupled_decay * getattr(self, "_shares", {}).get(id(own), 1.0)
+
     def update_step(self, gradient, variable, learning_rate):
-        if self.coupled_decay:
+        decay = self.decay_of(variable)
+        if decay:
             gradient = ops.cast(gradient, variable.dtype)
-            gradient = gradient + ops.cast(self.coupled_decay, variable.dtype) * variable
+            gradient = gradient + ops.cast(decay, variable.dtype) * variable
         super().update_step(gradient, variable, learning_rate)
 
     def get_config(self):

@@ -5,7 +5,8 @@ from keras import ops
 
 from keras_pretext.image.color import from_lab, grey_of_lightness, lightness
 from keras_pretext.image.framing import to_uint8
-from keras_pretext.tasks.colorization import Colorization, bilinear
+from keras_pretext.tasks.colorization import Colorization
+from keras_pretext.tasks.dense import bilinear, centre_of
 from keras_pretext.visualize.checks import rgb, task_of
 
 _ROWS = 1 << 20  # pixels of the large picture that are worked on at a time
@@ -39,10 +40,10 @@ def colorize(model, image, temperature=None, size=None):
     if size < 1:
         raise ValueError(f"size is at least 1 pixel. Received: {size!r}")
 
-    ab, stride, seen = _colors(task, model, image, temperature, size)
+    ab, stride, first, seen = _colors(task, model, image, temperature, size)
     out, width = np.empty(image.shape, "uint8"), image.shape[1]
-    columns = _weights(width, seen[1], stride, ab.shape[1])
-    rows = _weights(image.shape[0], seen[0], stride, ab.shape[0])
+    columns = _weights(width, seen[1], stride, first, ab.shape[1])
+    rows = _weights(image.shape[0], seen[0], stride, first, ab.shape[0])
     ab = np.einsum("xw,hwc->hxc", columns, ab)
     step = max(1, _ROWS // width)
     for top in range(0, len(image), step):
@@ -55,7 +56,8 @@ def colorize(model, image, temperature=None, size=None):
 
 
 def _colors(task, model, image, temperature, size):
-    """The network's colours: ab `(h, w, 2)`, their stride, and the size that it saw."""
+    """The network's colours: ab `(h, w, 2)`, their stride, the pixel of the first of them, and the
+    size that it saw."""
     from PIL import Image
 
     scale = size / min(image.shape[:2])
@@ -65,9 +67,11 @@ def _colors(task, model, image, temperature, size):
     tap = task.tap or [*model.backbone.taps][-1]
     maps = model.backbone.extractor(tap)(grey[None], training=False)
     ab = task.to_ab(model.get_layer("colors")(maps), temperature)
-    return ops.convert_to_numpy(ab)[0], model.backbone.taps[tap].stride, seen
+    return (ops.convert_to_numpy(ab)[0], model.backbone.taps[tap].stride,
+            centre_of(model.backbone, tap, size), seen)
 
 
-def _weights(length, seen, stride, cells):
+def _weights(length, seen, stride, first, cells):
     """Bilinear weights of cells at the places of the picture's pixels: `(length, cells)`."""
-    return bilinear(((np.arange(length) + 0.5) * (seen / length) - 0.5) / stride, cells)
+    places = (np.arange(length) + 0.5) * (seen / length) - 0.5
+    return bilinear((places - first) / stride, cells)

@@ -51,7 +51,7 @@ def test_what_is_spared_does_not_decay(rng, momentum):
     kept, spared = keras.Variable(start), keras.Variable(start)
     optimizer = HeadSGD(0.1, momentum, coupled_decay=0.5)
     optimizer.build([kept, spared])
-    optimizer.spare([spared])
+    optimizer.share_decay([spared], 0.0)
     optimizer.apply([tf.zeros_like(start)] * 2, [kept, spared])
     np.testing.assert_allclose(numpy(kept), 0.95 * start, rtol=1e-6)
     np.testing.assert_array_equal(numpy(spared), start)

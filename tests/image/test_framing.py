@@ -58,6 +58,30 @@ def test_every_offset_of_the_pad_crop_is_equally_likely(side, most):
     assert (counts == 10).all()
 
 
+@pytest.mark.parametrize("size", [41, 47, 55, 61])
+def test_the_pad_is_whole_at_every_size(size):
+    """In float32, 41 * (4 / 41) is less than 4."""
+    draws = np.zeros((1, 2), "float32")
+    top = framings.PadCrop(size, 4).window(np.int32(size), np.int32(size), draws)[0]
+    assert int(np.asarray(top)[0]) == -4
+
+
+def test_areas_of_area_crop_are_uniform_where_the_square_fits():
+    """Of a picture of 281 x 500, less than 281,888 pixels leave no square of 398."""
+    draws = np.zeros((1000, 3), "float32")
+    draws[:, 0] = np.arange(0.5, 1000) / 1000
+    side = np.asarray(framings.AreaCrop(398).window(np.int32(281), np.int32(500), draws)[2])
+    area = 281 * 500 * (398 / side) ** 2
+    expected = np.quantile([398 * 398 * 500 / 281, 450_000], [0.1, 0.5, 0.9])
+    np.testing.assert_allclose(np.quantile(area, [0.1, 0.5, 0.9]), expected, rtol=0.01)
+    assert (side == 281).mean() < 0.02
+    whole = np.asarray(framings.AreaCrop(398).window(np.int32(500), np.int32(500), draws)[2])
+    area = 500 * 500 * (398 / whole) ** 2
+    np.testing.assert_allclose(np.quantile(area, [0, 1]), [158_404, 450_000], rtol=0.01)
+    narrow = framings.AreaCrop(398).window(np.int32(100), np.int32(500), draws)[2]
+    assert set(np.asarray(narrow).tolist()) == {100}  # no area of the range has room
+
+
 def test_resampling_agrees_with_pillow(rng):
     smooth = Image.fromarray(rng.integers(0, 256, (12, 16, 3)).astype("uint8"))
     image = np.asarray(smooth.resize((160, 120), Image.Resampling.BICUBIC))

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_pretext.image.geometry import mirror, quarter_turns, rotate_quarter, select, stack
+from keras_pretext.image.geometry import (
+    mirror,
+    quarter_turns,
+    rotate_quarter,
+    select,
+    stack,
+    turn_and_blur,
+)
 
 
 @pytest.fixture
@@ -35,3 +43,12 @@ def test_select_takes_whole_pictures(pictures):
 def test_stack_is_that_of_axis_1(pictures):
     others = [pictures, pictures[::-1], 255 - pictures]
     np.testing.assert_array_equal(stack(others), np.stack(others, 1))
+
+
+def test_corners_are_blurred_alike_at_every_angle(rng):
+    """At odd multiples of 45 they lie at the picture's edge, where the kernel is cut."""
+    noise = rng.integers(0, 256, (2000, 32, 32, 3)).astype("uint8")
+    even, odd = (np.asarray(turn_and_blur(tf.constant(noise), angle, 22)).astype(float)
+                 for angle in (0, 45))
+    corners = np.ix_(range(2000), [0, -1], [0, -1])
+    assert 0.94 < odd[corners].var() / even[corners].var() < 1.06
