@@ -1,6 +1,8 @@
 """Names to classes, with errors that tell the nearest name."""
 
 import difflib
+import inspect
+import numbers
 
 
 def unknown_name(kind, received, known):
@@ -30,6 +32,38 @@ class Registry:
         if name not in self._objects:
             raise ValueError(unknown_name(self.kind, name, self._objects))
         return self._objects[name]
+
+    def make(self, name, config):
+        """The class of that name, made with a config.
+
+        Raises ValueError, with the nearest name, for an unknown class or option, one that is
+        missing, or one that is no number (no truth value) though its default is.
+        """
+        found = self.get(name)
+        takes, others = {}, True
+        for kind in found.__mro__:  # options that are passed on are those of the class above
+            if not others or kind not in self._objects.values():
+                break
+            if "__init__" in vars(kind):
+                own = [*inspect.signature(kind.__init__).parameters.values()][1:]
+                others = any(x.kind is x.VAR_KEYWORD for x in own)
+                takes = {**{x.name: x for x in own if x.kind is not x.VAR_KEYWORD}, **takes}
+        known = [*takes, *getattr(found, "passed_on", ())]
+        for option in config:
+            if option not in known and (not others or hasattr(found, "passed_on")):
+                raise ValueError(unknown_name(f"option of {name}", option, known))
+            default = takes[option].default if option in takes else None
+            kind, words = ((bool, "true or false") if isinstance(default, bool) else
+                           (numbers.Number, "a number") if isinstance(default, int | float) else
+                           (object, ""))
+            if not isinstance(config[option], kind | None) or (
+                    kind is numbers.Number and isinstance(config[option], bool)):
+                raise ValueError(f"{option} of {name} is {words}. Received: {config[option]!r}")
+        missing = [n for n, x in takes.items() if x.default is x.empty and n not in config]
+        if missing:
+            raise ValueError(f"{name} needs {', '.join(missing)}. Received: "
+                             f"{', '.join(config) or 'no options'}")
+        return found(**config)
 
     def names(self):
         return sorted(self._objects)

@@ -19,8 +19,11 @@ __all__ = ["VGG", "AlexNet", "Backbone", "ColorizationNet", "ContextEncoder", "E
 
 
 def get(name, /, **config):
-    """The backbone `name` with that config. Raises ValueError with the nearest name."""
-    return registry.get(name)(**config)
+    """The backbone `name` with that config.
+
+    Raises ValueError, with the nearest name, for another one or an option that it does not take.
+    """
+    return registry.make(name, config)
 
 
 def list():

@@ -38,6 +38,8 @@ class Backbone(keras.Model):
         taps: ordered dict from tap name to `(KerasTensor, stride)`.
     """
 
+    passed_on = ("trainable", "dtype")  # options of every backbone, beside its own
+
     def __init__(self, inputs, taps, **kwargs):
         super().__init__(inputs=inputs, outputs={n: t for n, (t, _) in taps.items()}, **kwargs)
         self.taps = collections.OrderedDict(

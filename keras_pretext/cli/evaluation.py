@@ -185,14 +185,15 @@ def _curve(arguments):
 def _rescale(arguments):
     from keras_pretext import data
     from keras_pretext.evaluation.rescale import rescaled
+    from keras_pretext.training.checkpoint import save_model
 
     out = pathlib.Path(arguments.out) / "final"
-    if out.exists():
+    if (out / "model.keras").exists():
         raise ValueError(f"this folder holds a model already: choose another. Received: {out}")
+    check_target(out / "model.keras")
     model, found = rescaled(read_model(arguments.model), data.open(arguments.data, arguments.split),
                             arguments.init, arguments.images, arguments.seed)
-    out.mkdir(parents=True)
-    model.save(out / "model.keras")
+    save_model(model, out / "model.keras")
     ratios = found["ratios"].values()
     print(f"{out.parent}: gradient to weight {min(ratios):.4g} to {max(ratios):.4g} in "
           f"{len(ratios)} layers, deviation of the last tap {found['output_std']:.3f}, after "

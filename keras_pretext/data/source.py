@@ -218,8 +218,8 @@ def check_held_out(train, test):
             and train.fingerprint() == test.fingerprint()):
         raise DataError(f"the splits {train.split!r} and {test.split!r} are the same pictures, so "
                         "nothing is held out: make sub-folders (or arrays, or TFRecords) train "
-                        "and test, or name one split twice where that is meant. Received: "
-                        f"{train.name!r}")
+                        "and test; where nothing is to be held out, train with --set "
+                        f"test_split=null or name one split twice. Received: {train.name!r}")
 
 
 @contextlib.contextmanager

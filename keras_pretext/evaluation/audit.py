@@ -318,6 +318,10 @@ def audit(task, names=None, steps=400, batch_size=16, pictures=1024, seed=0, lim
     makers = {name: probes.get(name) for name in names}
     if parts and "noise" not in makers:
         makers = {"noise": probes.get("noise"), **makers}
+    for option, value, least in (("steps", steps, 1), ("batch_size", batch_size, 1),
+                                 ("pictures", pictures, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ValueError(f"{option} is at least {least}. Received: {value}")
     if side is not None and side < 1:
         raise ValueError(f"side is at least 1. Received: {side}")
     size, layer = side or round(1.3 * task.framing.size), task.layer()

@@ -127,7 +127,8 @@ def exemplar_svm(model, train, test, taps=None, folds=10, per_class=None, draws=
     if isinstance(folds, int):
         if folds < 1:
             raise ValueError(f"at least one fold. Received: {folds}")
-        per_class = per_class or max(1, np.bincount(labels)[np.unique(labels)].min() // folds)
+        if per_class is None:
+            per_class = max(1, np.bincount(labels)[np.unique(labels)].min() // folds)
         folds = balanced_folds(labels, folds, per_class, seed)
     elif isinstance(folds, str | pathlib.Path):
         folds = read_folds(folds)
@@ -138,7 +139,8 @@ def exemplar_svm(model, train, test, taps=None, folds=10, per_class=None, draws=
                     if tap.replace("conv", "pool") not in {*backbone.taps} - {tap}]
     own = train.uniform_shape
     options = {"taps": taps,
-               "image_size": image_size or (min(own[:2]) if own else size_for(model, train)),
+               "image_size": size_for(model, train, min(own[:2]) if own and image_size is None
+                                      else image_size),
                "pooling": pooling, "cache": cache, "dtype": feature_dtype}
     maps = features(model, train, **options)
     x, scales = stacked(maps)

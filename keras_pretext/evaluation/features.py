@@ -17,7 +17,7 @@ from keras_pretext.data import draws
 from keras_pretext.data import pipeline as pipelines
 from keras_pretext.data.source import digest
 from keras_pretext.evaluation.pooling import POOLINGS, pooled
-from keras_pretext.image.framing import CentreCrop, PadCrop
+from keras_pretext.image.framing import CentreCrop, PadCrop, checked_side
 from keras_pretext.registry import unknown_name
 from keras_pretext.tasks.classification import ClassificationLayer
 from keras_pretext.training.precision import precision
@@ -71,8 +71,14 @@ def make_room(folder, needed):
             excess -= size
 
 
-def size_for(model, source):
-    """The side in pixels at which a model looks at a source: its task's, or the pictures' own."""
+def size_for(model, source, asked=None):
+    """The side in pixels at which a model looks at a source: its task's, or the pictures' own.
+
+    Raises ValueError where pictures differ in size and there is no task, or for what was `asked`,
+    where that is no side.
+    """
+    if asked is not None:
+        return checked_side(asked)
     task = getattr(model, "task", None)
     if task is not None:
         return task.image_size
@@ -139,7 +145,7 @@ def feature_views(model, source, flips=(False, True), taps=None, image_size=None
         raise ValueError(unknown_name("pooling", pooling, POOLINGS))
     backbone = backbone_of(model)
     taps = check_taps(backbone, taps)
-    image_size = image_size or size_for(model, source)
+    image_size = size_for(model, source, image_size)
     if tiles < 1 or image_size % tiles:
         raise ValueError(f"pictures of {image_size} pixels are cut into as many tiles a side as "
                          f"divide that. Received: tiles={tiles}")

@@ -20,7 +20,7 @@ def knn(model, train, test, taps=None, k=20, temperature=0.07, image_size=None, 
     if not 1 <= k <= train.num_examples:
         raise ValueError(f"k is between 1 and the {train.num_examples} training pictures. "
                          f"Received: {k}")
-    options = {"taps": taps, "image_size": image_size or size_for(model, train),
+    options = {"taps": taps, "image_size": size_for(model, train, image_size),
                "pooling": "avg", "cache": cache, "dtype": feature_dtype}
     ours, theirs = features(model, train, **options), features(model, test, **options)
     result = {}

@@ -160,7 +160,7 @@ def run_probe(protocol, head, model, train, test, taps=None, seeds=(0, 1, 2), ep
     taps = check_taps(backbone, taps)
     train_labels, test_labels, classes = checked_labels(train, test, indices)
     used = np.arange(train.num_examples) if indices is None else np.asarray(indices)
-    options = {"taps": taps, "image_size": image_size or size_for(model, train),
+    options = {"taps": taps, "image_size": size_for(model, train, image_size),
                "pooling": pooling, "cache": cache, "dtype": feature_dtype, "tiles": tiles}
     flips = () if crops else (False, True) if flip else (False,)
     views = feature_views(model, train, flips, crops=crops, **options)
@@ -270,7 +270,7 @@ def finetune(protocol, head, model, train, test, taps, seeds=(0, 1, 2), epochs=1
     tap = names[0]
     train_labels, test_labels, classes = checked_labels(train, test, indices)
     used = np.arange(train.num_examples) if indices is None else np.asarray(indices)
-    size = image_size or size_for(model, train)
+    size = size_for(model, train, image_size)
     images, held_out = (pictures(source, size, cache) for source in (train, test))
     augment = augmentation(size, flip)
     count = epoch_size or len(used)

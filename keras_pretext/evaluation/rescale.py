@@ -230,7 +230,7 @@ def rescaled(model, source, init=None, images=160, seed=0, image_size=None):
     bare = absorb_batch_norm(model)
     if images < 2:
         raise ValueError(f"two or more images are needed. Received: {images}")
-    shown = first_pictures(source, image_size or size_for(model, source), images)
+    shown = first_pictures(source, size_for(model, source, image_size), images)
     if init is not None:
         initialize(bare, shown, init, seed=seed)
     found = rescale(bare, shown, seed=seed)

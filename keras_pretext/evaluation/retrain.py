@@ -81,7 +81,7 @@ def retrain(model, train, test, taps=None, seeds=(0, 1, 2), epochs=10, fc_units=
         raise ValueError("this protocol freezes up to a convolution and trains the fully "
                          f"connected layers. Received: {late}")
     config = backbone.get_config()
-    size = options.pop("image_size", None) or size_for(model, train)
+    size = size_for(model, train, options.pop("image_size", None))
     if isinstance(backbone, AlexNet):
         config.update(fc_units=fc_units or backbone.fc_units or (4096, 4096), image_size=size)
         if FLAVOURS[backbone.flavour].fc6:

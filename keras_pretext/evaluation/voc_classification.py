@@ -149,8 +149,9 @@ def voc_classification(model, train, test, taps=None, row="all", iterations=80_0
                          f"Received: {iterations}, {batch_size}, {crops}, {len(seeds)}")
     labels, test_labels, names = checked_multi_labels(train, test)
     backbone = backbone_of(model)
-    size = image_size or getattr(backbone, "fc_units", ()) and backbone.image_size or (
-        227 if train.uniform_shape is None else size_for(model, train))
+    usual = getattr(backbone, "fc_units", ()) and backbone.image_size or (
+        227 if train.uniform_shape is None else None)
+    size = size_for(model, train, usual if image_size is None else image_size)
     network(backbone, row, 1, (1, 1), size)  # is there such a row?
     dtype = dtype or quicker()
     settings = {"train": f"{train.name}/{train.split}", "test": f"{test.name}/{test.split}",

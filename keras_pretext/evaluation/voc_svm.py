@@ -194,7 +194,7 @@ def _checked_costs(costs):
 def _features(model, train, test, taps, pooling, image_size, cache, dtype):
     backbone = backbone_of(model)
     taps = check_taps(backbone, taps)
-    options = {"taps": taps, "image_size": image_size or size_for(model, train),
+    options = {"taps": taps, "image_size": size_for(model, train, image_size),
                "pooling": pooling, "cache": cache, "dtype": dtype}
     settings = {"train": f"{train.name}/{train.split}", "test": f"{test.name}/{test.split}",
                 "train_images": train.num_examples,

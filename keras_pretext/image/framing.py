@@ -6,6 +6,7 @@ that a decoder can read only that window. `framing(image, draws)` does the whole
 """
 
 import math
+import numbers
 
 import keras
 from keras import ops
@@ -110,8 +111,18 @@ def get(framing):
     return registry.get(config.pop("kind"))(**config)
 
 
+def checked_side(image_size):
+    """The same, an int. Raises ValueError for what is no side of a picture in pixels."""
+    if isinstance(image_size, bool) or not isinstance(image_size, numbers.Integral) or (
+            image_size < 1):
+        raise ValueError("image_size is a whole number of pixels, at least 1. "
+                         f"Received: {image_size!r}")
+    return int(image_size)
+
+
 def of_size(framing, size):
     """As `get`; raises ValueError where pictures would not have the task's `image_size`."""
+    checked_side(size)
     framing = get(framing)
     if framing.size != size:
         raise ValueError(f"the framing's size is the image_size, {size}. Received: {framing.size}")

@@ -49,10 +49,12 @@ def serve_bundle(names, out, base="/models", tap=None, whitening=None, image_siz
         ValueError: for an unknown or damaged entry, one named twice, a folder that exists, batch
             sizes that do not ascend, a relative `base`, an unknown tap or dtype.
     """
+    from keras_pretext.image.framing import checked_side
     from keras_pretext.zoo import store
 
     names = [names] if isinstance(names, str | pathlib.Path) else [*names]
     out, batch_sizes = pathlib.Path(out), [*batch_sizes]
+    image_size = None if image_size is None else checked_side(image_size)
     if not names:
         raise ValueError("a bundle holds at least one model. Received: none")
     if not batch_sizes or batch_sizes != sorted({*batch_sizes}) or not all(

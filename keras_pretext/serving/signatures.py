@@ -54,7 +54,10 @@ def export(model, folder, image_size=None, tap=None, whitening=None, name=None,
     """
     import tensorflow as tf
 
-    backbone, size = model.backbone, image_size or model.task.image_size
+    from keras_pretext.image.framing import checked_side
+
+    backbone = model.backbone
+    size = model.task.image_size if image_size is None else checked_side(image_size)
     tap = tap or [*backbone.taps][-1]
     if tap not in backbone.taps:
         raise ValueError(unknown_name(f"tap of {backbone.name}", tap, backbone.taps))

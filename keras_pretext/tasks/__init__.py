@@ -30,8 +30,11 @@ __all__ = ["Autoencoder", "Classification", "Colorization", "Counting", "Damaged
 
 
 def get(name, /, **config):
-    """The task `name` with that config. Raises ValueError with the nearest name."""
-    return registry.get(name)(**config)
+    """The task `name` with that config.
+
+    Raises ValueError, with the nearest name, for another one or an option that it does not take.
+    """
+    return registry.make(name, config)
 
 
 def list():

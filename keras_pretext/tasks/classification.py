@@ -36,7 +36,8 @@ class Classification(Task):
     def __init__(self, num_classes, image_size=32, framing=None, flip=True, tap=None):
         if num_classes < 2:
             raise ValueError(f"num_classes is at least 2. Received: {num_classes!r}")
-        self.framing = framings.get(framings.crops(image_size) if framing is None else framing)
+        self.framing = framings.of_size(
+            framings.crops(image_size) if framing is None else framing, image_size)
         self.num_classes, self.image_size = num_classes, image_size
         self.flip, self.tap = flip, tap
         self.num_draws = self.framing.num_draws + 1

@@ -96,9 +96,9 @@ class ExemplarTriplet(Task):
 
     def __init__(self, copies=8, image_size=224, dim=1000, margin=0.5, grey=0.66, standardize=True,
                  framing=None, tap=None, negatives="semi_hard"):
-        if copies < 2 or dim < 2:
-            raise ValueError("copies and dim are at least 2. "
-                             f"Received: copies={copies}, dim={dim}")
+        if copies < 2 or dim < 2 or image_size < 1:
+            raise ValueError("copies and dim are at least 2, image_size at least 1. Received: "
+                             f"copies={copies}, dim={dim}, image_size={image_size}")
         if not 0 <= grey <= 1:
             raise ValueError(f"grey is a share in [0, 1]. Received: {grey}")
         if negatives not in NEGATIVES:

@@ -33,6 +33,19 @@ def write_json(path, value):
     write_atomically(path, lambda p: p.write_text(json.dumps(value, indent=1) + "\n"))
 
 
+def save_model(model, path):
+    """Writes a `.keras` file, whole or not at all."""
+    def write(temporary):
+        model.save(temporary.with_suffix(".keras"))
+        os.replace(temporary.with_suffix(".keras"), temporary)
+
+    try:
+        write_atomically(path, write)
+    finally:
+        for rest in pathlib.Path(path).parent.glob(f".{pathlib.Path(path).name}.*.keras"):
+            rest.unlink()
+
+
 def variables_of(model):
     """Every variable that training changes, in a fixed order: model, seeds, optimizers, metrics.
     """

@@ -43,7 +43,7 @@ def profile(recipe, seconds=10, report=lambda name, rate: None):
         report(name, rates[name])
 
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(recipe, folder, progress=False)
+        trainer = Trainer(recipe.replace(test_split=None), folder, progress=False)
         source = trainer.source
         if source.encoded and not pipelines.held_in_memory(source):
             pictures = iter(_decoded(source))

@@ -8,6 +8,10 @@ import runpy
 
 from keras_pretext.registry import unknown_name
 
+_KINDS = {str: (str, "a word"), int: (int, "a whole number"), bool: (bool, "true or false"),
+          float: (int | float, "a number"), dict: (dict, 'a dict, such as {"kind": "constant"}'),
+          str | None: (str | None, "a word, or null for none")}
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -39,7 +43,7 @@ class Recipe:
     backbone: tuple
     data: str
     split: str = "train"
-    test_split: str = "test"
+    test_split: str | None = "test"
     epochs: float = 100
     batch_size: int = 128
     learning_rate: float = 0.1
@@ -60,14 +64,26 @@ class Recipe:
             value = getattr(self, field)
             if isinstance(value, str):
                 object.__setattr__(self, field, (value, {}))
-            elif len(value) != 2 or not isinstance(value[0], str):
+            elif not (isinstance(value, tuple | list) and len(value) == 2
+                      and isinstance(value[0], str) and isinstance(value[1], dict)):
                 raise ValueError(f"{field} is (name, config). Received: {value!r}")
+        for field in dataclasses.fields(self):
+            kind, words = _KINDS.get(field.type, (None, None))
+            value = getattr(self, field.name)
+            if kind and (not isinstance(value, kind)
+                         or isinstance(value, bool) and field.type is not bool):
+                raise ValueError(f"{field.name} is {words}. Received: {value!r}")
         if self.precision not in ("float32", "mixed_bfloat16"):
             raise ValueError("precision is 'float32' or 'mixed_bfloat16'. "
                              f"Received: {self.precision!r}")
-        for field in ("epochs", "batch_size", "checkpoint_steps"):
-            if getattr(self, field) <= 0:
+        for field in ("epochs", "batch_size", "checkpoint_steps", "test_images"):
+            if not getattr(self, field) > 0:
                 raise ValueError(f"{field} is positive. Received: {getattr(self, field)!r}")
+        for field in ("learning_rate", "weight_decay", "seed"):
+            if not getattr(self, field) >= 0:
+                raise ValueError(f"{field} is at least 0. Received: {getattr(self, field)!r}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum is in [0, 1). Received: {self.momentum!r}")
 
     def replace(self, **fields):
         """A copy with other values. Raises ValueError, with the nearest name, for unknown fields.

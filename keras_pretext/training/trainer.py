@@ -36,7 +36,7 @@ from keras_pretext.training.health import Health, NotFinite
 from keras_pretext.training.precision import advice, precision
 from keras_pretext.training.pretext_metrics import compiled, evaluate
 from keras_pretext.training.recipe import load_recipe
-from keras_pretext.training.runs import load_run
+from keras_pretext.training.runs import load_run, locked
 
 LOG_STEPS = 20
 
@@ -175,16 +175,19 @@ class Trainer:
                              f"Received: {self.out}") from None
 
     def _check_recipe(self, kept):
+        """Writes the recipe, or compares it with the one that this folder's run was begun with."""
         if kept.exists():
-            if load_recipe(kept).fingerprint() != self.recipe.fingerprint():
-                other = json.loads(kept.read_text())
+            other = json.loads(kept.read_text())
+            if load_recipe(kept).fingerprint() == self.recipe.fingerprint():
+                return
+            if (self.out / "manifest.json").exists() or (self.out / "checkpoints").exists():
                 mine = self.recipe.to_dict()
                 differ = [k for k in mine if mine[k] != other.get(k)]
                 raise ValueError(f"{self.out} holds a run of another recipe (it differs in "
                                  f"{', '.join(differ)}). Use another folder, or that recipe. "
                                  f"Received: {self.recipe.name!r}")
-        else:
-            checkpoint.write_json(kept, self.recipe.to_dict())
+            (self.out / "prepared.npz").unlink(missing_ok=True)  # a start that failed, or a check
+        checkpoint.write_json(kept, self.recipe.to_dict())
 
     def _restore(self):
         self._log = self.out / "metrics.jsonl"
@@ -438,7 +441,8 @@ class Trainer:
         if threading.current_thread() is threading.main_thread():
             former = signal.signal(signal.SIGTERM, self._stop_soon)
         try:
-            return self._run()
+            with locked(self.out) if self.cluster.chief else contextlib.nullcontext():
+                return self._run()
         finally:
             if former is not None:
                 signal.signal(signal.SIGTERM, former)
@@ -562,9 +566,9 @@ class Trainer:
         path = self.out / "not_finite.npz"
         if self.cluster.chief:
             self._write_batch(path, self.step - 1)
-        raise NotFinite(f"the loss is {logs['loss']} at step {self.step}. The batch is in {path}; "
-                        "the last checkpoint is from before it. A lower learning rate is the "
-                        "usual remedy.")
+        kept = " The last checkpoint is from before it." * (self.out / "checkpoints").exists()
+        raise NotFinite(f"the loss is {logs['loss']} at step {self.step}. The batch is in {path}."
+                        f"{kept} A lower learning rate, in another folder, is the usual remedy.")
 
     def _write_batch(self, path, start):
         epoch, index = next(pipelines.index_batches(
@@ -624,6 +628,8 @@ class Trainer:
             "command": " ".join([command, *sys.argv[1:]])})
         if self.data.skipped:
             self.data.write_skipped(self.out / "skipped.csv")
+            print(f"{len(self.data.skipped)} pictures are left out, see {self.out}/skipped.csv",
+                  file=sys.stderr)
 
     def _finish(self, row):
         folder = self.out / "final"
@@ -633,12 +639,7 @@ class Trainer:
                 self.model.save(pathlib.Path(other) / "model.keras")
             return
         folder.mkdir(exist_ok=True)
-
-        def write(path):
-            self.model.save(path.with_suffix(".keras"))
-            os.replace(path.with_suffix(".keras"), path)
-
-        checkpoint.write_atomically(folder / "model.keras", write)
+        checkpoint.save_model(self.model, folder / "model.keras")
         checkpoint.write_json(folder / "recipe.json", self.recipe.to_dict())
         tables.write(folder, {**self.prepared, **self.tables})
         measured = {}

@@ -241,6 +241,13 @@ def test_pictures_of_the_asked_size_are_made(monkeypatch):
     assert sides == [30, 30]
 
 
+@pytest.mark.parametrize("name, value", [("steps", -4), ("steps", 0), ("seed", -3),
+                                         ("batch_size", 0), ("pictures", 0)])
+def test_numbers_that_make_no_audit(rotations, name, value):
+    with pytest.raises(ValueError, match=f"{name} is at least .*Received: {value}"):
+        auditing.audit(rotations.task, ["noise"], **{name: value})
+
+
 def test_tasks_that_cannot_be_audited_are_refused():
     with pytest.raises(ValueError, match="num_classes=16 or fewer"):
         auditing.audit(tasks.get("exemplar", num_classes=17, patch=16), pictures=64)

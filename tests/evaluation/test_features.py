@@ -268,3 +268,11 @@ def test_tiles_are_seen_alone_and_their_maps_averaged(backbone):
     assert whole.shape[1] == 3 * out.shape[1]
     with pytest.raises(ValueError, match="as many tiles a side as divide that.*tiles=5"):
         evaluation.features(backbone, source, "high", tiles=5)
+
+
+@pytest.mark.parametrize("size", [0, -5, 8.5, True])
+def test_what_is_no_side_of_a_picture(backbone, train, test, size):
+    with pytest.raises(ValueError, match=f"image_size is a whole number.*Received: {size}"):
+        evaluation.features(backbone, train, image_size=size)
+    with pytest.raises(ValueError, match=f"image_size is a whole number.*Received: {size}"):
+        evaluation.linear(backbone, train, test, image_size=size)

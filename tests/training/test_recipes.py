@@ -92,3 +92,23 @@ def test_an_option_of_an_option_has_another_value():
     assert recipe.task[1]["framing"]["size"] == 64  # as it was
     with pytest.raises(ValueError, match="image_size is 64. Received: task.image_size.x"):
         recipe.replace(**{"task.image_size.x": 32})
+
+
+@pytest.mark.parametrize("fields, message", [
+    ({"epochs": "two"}, "epochs is a number. Received: 'two'"),
+    ({"epochs": True}, "epochs is a number. Received: True"),
+    ({"batch_size": 8.0}, "batch_size is a whole number. Received: 8.0"),
+    ({"learning_rate": "fast"}, "learning_rate is a number. Received: 'fast'"),
+    ({"learning_rate": -1}, "learning_rate is at least 0. Received: -1"),
+    ({"schedule": "one_cycle"}, "schedule is a dict.*Received: 'one_cycle'"),
+    ({"seed": -1}, "seed is at least 0. Received: -1"),
+    ({"momentum": 5}, r"momentum is in \[0, 1\). Received: 5"),
+    ({"test_images": -3}, "test_images is positive. Received: -3"),
+    ({"deterministic": "maybe"}, "deterministic is true or false. Received: 'maybe'"),
+    ({"task": ["rotation", 3]}, "task is .name, config.*Received"),
+    ({"epochs": float("nan")}, "epochs is positive. Received: nan"),
+])
+def test_a_field_of_another_kind_is_told_by_its_name(fields, message):
+    recipe = load_recipe(ROOT / "recipes" / "rotnet_nin_cifar10.py")
+    with pytest.raises(ValueError, match=message):
+        recipe.replace(**fields)

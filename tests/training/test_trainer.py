@@ -24,6 +24,7 @@ from keras_pretext.training import (
     train,
 )
 from keras_pretext.training.health import Health, NotFinite
+from keras_pretext.training.runs import locked
 
 
 def small(npz, **fields):
@@ -181,6 +182,24 @@ def test_data_that_have_changed_are_told_and_kept_in_the_manifest(npz, tmp_path,
     assert manifest["data"]["num_examples"] == 80
     former, = manifest["former_data"]
     assert (former["num_examples"], former["until_step"]) == (96, 2)
+
+
+def test_a_start_that_failed_or_a_check_does_not_claim_the_folder(npz, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(ValueError, match="larger than the data set"):
+        Trainer(small(npz, batch_size=1000), out, progress=False)
+    Trainer(small(npz, seed=3), out, progress=False)  # as --check does
+    train(small(npz), out, progress=False, max_steps=1)
+    assert json.loads((out / "recipe.json").read_text())["seed"] == 0
+    with pytest.raises(ValueError, match="holds a run of another recipe .it differs in seed"):
+        Trainer(small(npz, seed=3), out, progress=False)
+
+
+def test_two_processes_do_not_train_in_one_folder(npz, tmp_path):
+    with locked(tmp_path), pytest.raises(ValueError, match="another process is training"):
+        train(small(npz), tmp_path, progress=False)
+    assert not (tmp_path / "metrics.jsonl").exists()
+    train(small(npz), tmp_path, progress=False, max_steps=1)
 
 
 def test_one_split_is_no_test_of_another_name(npz, tmp_path):
