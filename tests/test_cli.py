@@ -1,6 +1,9 @@
 """The command line: what it prints, writes, and says when something is wrong."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -186,6 +189,87 @@ def test_what_cannot_be_resumed_does_not_say_so(monkeypatch, capsys):
         monkeypatch.setattr(f"keras_pretext.cli.{module}.{run}", interrupted)
         assert cli.main(arguments) == 130
         assert capsys.readouterr().err == f"keras-pretext: {words}\n"
+
+
+def test_an_interrupt_that_beam_wraps_is_one(monkeypatch, capsys):
+    def interrupted(arguments):
+        raise RuntimeError("KeyboardInterrupt [while running 'Tracks/ParDo(_Work)']")
+
+    monkeypatch.setattr("keras_pretext.cli.training._mine", interrupted)
+    assert cli.main(["mine", "a.mp4", "--out", "o"]) == 130
+    assert capsys.readouterr().err == "keras-pretext: stopped; the same command resumes\n"
+
+
+def test_an_error_of_a_layer_is_its_own_words(monkeypatch, capsys):
+    import keras
+
+    class Layer(keras.layers.Layer):
+        def call(self, images):
+            raise ValueError("pictures are RGB. Received: grey")
+
+    def profile(arguments):
+        Layer()(np.zeros((1, 2)))
+
+    monkeypatch.setattr("keras_pretext.cli.training._profile", profile)
+    assert failing(capsys, "profile", "r.py") == "keras-pretext: pictures are RGB. Received: grey\n"
+    with pytest.raises(ValueError, match="Exception encountered.*\n.*\n.*\n\nArguments received"):
+        cli.main(["profile", "r.py", "--debug"])
+
+
+@pytest.mark.parametrize("count", [1, 2000])  # lines, that stay in a buffer and that do not
+def test_a_reader_that_leaves_is_no_error(count):
+    code = f"""
+import sys
+from keras_pretext import cli, zoo
+zoo.list = lambda: ["name"] * {count}
+sys.exit(cli.main(["zoo", "list"]))
+"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE,
+                              text=True)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("arguments", [
+    ["preview", "PICTURE", "--task", "nosuch"],
+    ["inpaint", "PICTURE", "--box", "0,0,8,8", "--model", "nosuch"],
+    ["colorize", "PICTURE", "--model", "nosuch"],
+    ["show", "filters", "nosuch"],
+    ["neighbours", "PICTURE", "--index", "nosuch"],
+    ["color-prior", "npz:nosuch.npz"]])
+def test_where_a_drawing_goes_is_checked_before_the_work(picture, tmp_path, capsys, arguments):
+    arguments = [str(picture) if a == "PICTURE" else a for a in arguments]
+    line = failing(capsys, *arguments, "--out", tmp_path)
+    assert "it is a folder" in line and line.endswith(f"Received: {tmp_path}\n")
+    assert "nosuch" in failing(capsys, *arguments, "--out", tmp_path / "new" / "sheet.png")
+    if arguments[0] != "color-prior":
+        line = failing(capsys, *arguments, "--out", tmp_path / "other" / "a.txt")
+        assert "ends in .png, .jpg, " in line and line.endswith("a.txt\n")
+        assert not (tmp_path / "other").exists()
+
+
+def test_a_drawing_makes_its_folder(picture, tmp_path):
+    out = tmp_path / "new" / "sheet.JPG"
+    assert cli.main(["preview", str(picture), "--task", "rotation", "--out", str(out)]) == 0
+    assert Image.open(out).format == "JPEG"
+
+
+def test_a_count_of_nothing(tmp_path, capsys):
+    for count in ("0", "-3"):
+        line = failing(capsys, "preview", "--task", "rotation", "--count", count, "--out",
+                       tmp_path / "a.png")
+        assert line == f"keras-pretext: --count is at least 1. Received: {count}\n"
+
+
+def test_a_file_that_is_no_json_is_named(picture, capsys):
+    for arguments in (["publish", "run", "a_name", "--metrics"], ["publish", "run", "a_name",
+                      "--card"], ["zoo", "add-metrics", "a_name", "--metrics"]):
+        line = failing(capsys, *arguments, picture)
+        assert "is no JSON" in line and line.endswith(f"Received: {picture}\n")
 
 
 def test_debug_shows_where(recipe):

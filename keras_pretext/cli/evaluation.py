@@ -1,9 +1,8 @@
 """Commands that measure what was learnt."""
 
-import json
 import pathlib
 
-from keras_pretext.cli.common import check_target, read_model, settings
+from keras_pretext.cli.common import check_target, read_json, read_model, settings
 
 
 def add(command):
@@ -229,7 +228,7 @@ def _report(arguments):
 
     metrics = []
     for path in arguments.metrics:
-        metrics += json.loads(pathlib.Path(path).read_text())
+        metrics += read_json(path)
     print(report.write(arguments.models, arguments.out, arguments.data, arguments.split,
                        arguments.images, not arguments.no_pictures, metrics))
 

@@ -1,6 +1,13 @@
 """Commands that draw."""
 
-from keras_pretext.cli.common import read_model, read_picture, settings
+from keras_pretext.cli.common import (
+    check_count,
+    check_picture,
+    check_target,
+    read_model,
+    read_picture,
+    settings,
+)
 
 
 def add(command):
@@ -68,6 +75,8 @@ def _preview(arguments):
     from keras_pretext.training.answers import picture
     from keras_pretext.visualize import puzzle_sheet
 
+    check_count(arguments.count)
+    check_picture(arguments.out)
     task = tasks.get(arguments.task, **settings(arguments.set))
     if arguments.images:
         pictures = [read_picture(path) for path in arguments.images]
@@ -85,6 +94,7 @@ def _inpaint(arguments):
 
     from keras_pretext.visualize import inpaint
 
+    check_picture(arguments.out)
     try:
         box = [int(number) for number in arguments.box.split(",")]
     except ValueError:
@@ -100,6 +110,7 @@ def _colorize(arguments):
 
     from keras_pretext.visualize import colorize
 
+    check_picture(arguments.out)
     out = colorize(read_model(arguments.model), read_picture(arguments.image),
                    arguments.temperature, arguments.size)
     Image.fromarray(out).save(arguments.out)
@@ -110,6 +121,7 @@ def _color_prior(arguments):
     from keras_pretext import data
     from keras_pretext.tasks import color_prior
 
+    check_target(arguments.out)
     found = color_prior.write(arguments.out, data.open(arguments.data, arguments.split),
                               arguments.images)
     used = sum(count > 0 for count in found["counts"])
@@ -128,8 +140,8 @@ def _show(arguments):
     from keras_pretext.visualize.attention import POWERS, spread_taps
     from keras_pretext.visualize.maps import maps_of
 
-    if arguments.count < 1:
-        raise ValueError(f"--count is at least 1. Received: {arguments.count}")
+    check_count(arguments.count)
+    check_picture(arguments.out)
     model, count = read_model(arguments.model), arguments.count
     backbone = model.backbone
     if arguments.tap:

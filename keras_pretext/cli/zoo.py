@@ -2,9 +2,10 @@
 
 import argparse
 import json
-import pathlib
+import os
+import sys
 
-from keras_pretext.cli.common import read_picture
+from keras_pretext.cli.common import check_picture, read_json, read_picture
 
 
 def add(command):
@@ -83,14 +84,14 @@ def _publish(arguments):
                             arguments.limits))
         return
     if arguments.card:
-        card.update(json.loads(pathlib.Path(arguments.card).read_text()))
+        card.update(read_json(arguments.card))
     print(zoo.publish(load_run(arguments.run), arguments.name, root=arguments.root, card=card,
                       run=arguments.run))
 
 
 def _measured(paths):
     """The results that some files of `probe --json` hold."""
-    return [metric for path in paths for metric in json.loads(pathlib.Path(path).read_text())]
+    return [metric for path in paths for metric in read_json(path)]
 
 
 def _zoo(arguments):
@@ -152,15 +153,18 @@ def _extract(arguments):
             "processes", "beam")
     plan = serving.extract(arguments.model, arguments.data, arguments.out,
                            **{key: getattr(arguments, key) for key in keys})
-    shown = f", {plan['failed']} cannot be decoded: see failed.csv" if plan["failed"] else ""
     print(f"{arguments.out}: {plan['rows']} rows of {', '.join(plan['taps'])} in "
-          f"{plan['shards']} files{shown}")
+          f"{plan['shards']} files")
+    if plan["failed"]:
+        print(f"{plan['failed']} pictures are left out, see "
+              f"{os.path.join(arguments.out, serving.extraction.FAILED)}", file=sys.stderr)
 
 
 def _neighbours(arguments):
     from keras_pretext import serving
     from keras_pretext.visualize import puzzle_sheet
 
+    check_picture(arguments.out)
     index = serving.Index(arguments.index, arguments.tap)
     puzzle_sheet(serving.neighbours(index, read_picture(arguments.image), arguments.count)
                  ).save(arguments.out)

@@ -126,7 +126,8 @@ class ImageFolder(Source):
         if not hasattr(self, "_tensors"):
             with tf.init_scope():
                 labels = np.full(len(self.paths), -1) if self._labels is None else self._labels
-                self._tensors = (tf.constant([os.fsencode(p) for p in self.paths]),
+                # `map`: what a loop calls, AutoGraph would transform
+                self._tensors = (tf.constant([*map(os.fsencode, self.paths)]),
                                  tf.constant(self._jpeg),
                                  tf.constant(labels, tf.int64))
         path, jpeg, label = (tf.gather(t, index) for t in self._tensors)
@@ -162,7 +163,11 @@ class ImageFolder(Source):
         return self._decoded(count), labels
 
     def identity(self, k):
-        return pathlib.Path(self.paths[k]).relative_to(self._path).as_posix()
+        return self.below(self.paths[k])
+
+    def below(self, path):
+        """The path of a picture, also of one that was left out, below the folder."""
+        return pathlib.Path(path).relative_to(self._path).as_posix()
 
     def _place(self, k):
         return self.paths[k]

@@ -35,8 +35,9 @@ def extract(model, data, out, split="train", taps=None, pooling="avg", image_siz
     A row has `index` (int64), `id` (its path below the folder, its line in a list of paths, else
     its number), `label` (int64, where the data has labels), and for each tap a list of float16 of
     fixed length, all in the data's order. Pictures are framed as in evaluation: the central square,
-    at the size that the network was trained at. Those that cannot be decoded have no row, and stand
-    with the reason in `failed.csv`. `extract.json` holds what was extracted, by which weights.
+    at the size that the network was trained at. Those that cannot be decoded, and those that the
+    data leaves out when it is opened, have no row, and stand with the reason in `failed.csv`.
+    `extract.json` holds what was extracted, by which weights.
 
     A shard takes its name when it is whole. Called again after an interruption, only the missing
     ones are computed; with another model, data or setting, the folder is refused.
@@ -61,8 +62,8 @@ def extract(model, data, out, split="train", taps=None, pooling="avg", image_siz
         dict: what `extract.json` holds, `rows` and `failed` among it.
 
     Raises:
-        ValueError: unknown names, a folder that holds another extraction, no picture that can be
-            decoded.
+        ValueError: unknown names, a file or a folder that holds another extraction, no picture
+            that can be decoded.
         ImportError: without pyarrow, or Beam where it is asked for.
     """
     _pyarrow()
@@ -72,7 +73,10 @@ def extract(model, data, out, split="train", taps=None, pooling="avg", image_siz
     wanted = {"model": str(model), "data": str(data), "split": split, "taps": taps,
               "pooling": pooling, "image_size": image_size, "dtype": dtype,
               "batch_size": batch_size, "shard_size": shard_size}
-    job, out = Job(wanted), str(out)
+    out = str(out)
+    if gfile().exists(out) and not gfile().isdir(out):
+        raise ValueError(f"an extraction is a folder, and this is a file. Received: {out!r}")
+    job = Job(wanted)
     plan = _begin(out, job.plan)
     missing = _missing(out, plan)
     with _bar(progress, plan, missing) as advance:
@@ -83,7 +87,7 @@ def extract(model, data, out, split="train", taps=None, pooling="avg", image_siz
             _in_processes(wanted, out, plan, missing, count, advance)
         elif missing:
             job.run(out, missing, advance)
-    return _end(out, plan)
+    return _end(out, plan, job.left_out())
 
 
 def shard_name(k, plan):
@@ -139,7 +143,7 @@ class Job:
         backbone = backbone_of(model)
         taps = check_taps(backbone, wanted["taps"] or [[*backbone.taps][-1]])
         self.source = data.open(wanted["data"], wanted["split"])
-        self.size = wanted["image_size"] or size_for(model, self.source)
+        self.size = size_for(model, self.source, wanted["image_size"])
         if wanted["dtype"] is not None:
             backbone = in_precision(backbone, wanted["dtype"])
         inputs = keras.Input((self.size, self.size, 3), name="images", dtype="uint8")
@@ -151,6 +155,11 @@ class Job:
             "image_size": self.size, "weights": weights_digest(backbone),
             "fingerprint": self.source.fingerprint(), "pictures": count,
             "shards": -(-count // wanted["shard_size"])}
+
+    def left_out(self):
+        """`[id, reason]` of the pictures that the data left out when it was opened."""
+        below = getattr(self.source, "below", str)
+        return [[below(path), reason] for path, reason in self.source.skipped]
 
     def run(self, out, shards, advance=lambda rows: None):
         """Computes shards, in order, and writes each when it is whole."""
@@ -320,14 +329,15 @@ def _begin(out, plan):
     return plan
 
 
-def _end(out, plan):
-    """Counts rows, lists what failed, and writes that it is done."""
+def _end(out, plan, left_out):
+    """Counts rows, lists what failed or was left out, and writes that it is done."""
     pyarrow, rows, failed = _pyarrow(), 0, []
     for k in range(plan["shards"]):
         file = io.BytesIO(get(os.path.join(out, shard_name(k, plan))))
         about = pyarrow.parquet.ParquetFile(file).metadata
         rows += about.num_rows
         failed += json.loads(about.metadata[_FAILED])
+    failed += left_out
     listed = os.path.join(out, FAILED)
     if failed:
         text = io.StringIO(newline="")

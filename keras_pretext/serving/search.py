@@ -54,7 +54,8 @@ class Index:
         if vectors.ndim < 2 or length != self._index.d:
             raise ValueError(f"a query has {self._index.d} numbers. Received: {vectors.shape}")
         if not 1 <= count <= self._index.ntotal:
-            raise ValueError(f"there are {self._index.ntotal} pictures. Received: count={count}")
+            raise ValueError(f"count is 1 to {self._index.ntotal}, as many pictures as there are. "
+                             f"Received: count={count}")
         vectors, norm = _unit(vectors)
         if not np.isfinite(vectors).all() or not norm.all():
             raise ValueError("a query's features are finite and not all zero. "

@@ -220,6 +220,7 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
     Returns:
         the entry's folder, a pathlib.Path.
     """
+    from keras_pretext.image.framing import checked_side
     from keras_pretext.training.precision import precision
     from keras_pretext.zoo import card as cards
     from keras_pretext.zoo import weights
@@ -242,7 +243,7 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
         raise ZooError(f"{name} has that version, and versions are never overwritten; the next is "
                        f"{taken[-1] + 1}. Received: {version}")
     config = weights.config_of(model)
-    size = image_size or model.task.image_size
+    size = model.task.image_size if image_size is None else checked_side(image_size)
     fields = _fields(name, run, model.task, card or {})  # before anything is computed or written
 
     with store.Draft(shelf / str(version)) as draft, precision("float32"):

@@ -88,6 +88,9 @@ def find(name):
     """The folder of `name`, `name@version`, or of a path to an entry or to a file in one.
 
     Without a version it is the highest of all roots; of two of a version the earlier root's.
+
+    Raises:
+        ZooError: where there is none, or a run that is not published.
     """
     text = str(name)
     path = pathlib.Path(text)
@@ -100,9 +103,10 @@ def find(name):
             return folder.resolve()
         if folder.is_dir() and versions(folder):
             return (folder / str(versions(folder)[-1])).resolve()
-        raise ZooError("there is no zoo entry at this path: an entry is a folder with a "
-                       "card.json; a name is NAME or NAME@VERSION and never leads out of the zoo. "
-                       f"Received: {text!r}")
+        _check_no_run(path)
+        raise ZooError("there is no zoo entry at this path (a folder with a card.json), nor a "
+                       "finished run (a folder with final/model.keras); a name is NAME or "
+                       f"NAME@VERSION and never leads out of the zoo. Received: {text!r}")
     base, at, version = text.partition("@")
     if not _NAME.fullmatch(base) or ".." in base or (at and not version.isdecimal()):
         raise ZooError("a zoo name is lower-case letters, digits, '_', '-' and '.', and '@' and "
@@ -124,8 +128,16 @@ def find(name):
         return folder
     if not at and (path / "card.json").is_file():
         return path.resolve()
+    _check_no_run(path)
     raise ZooError(unknown_name("zoo model here (`keras-pretext zoo fetch` installs others)", base,
                                 list()))
+
+
+def _check_no_run(path):
+    """Raises ZooError where a path is a finished run's, which has no card and no sums."""
+    if (path / "final" / "model.keras").is_file():
+        raise ZooError("this is a run and no zoo entry: publish it first, `keras-pretext publish "
+                       f"RUN NAME`. Received: {str(path)!r}")
 
 
 def weights_of(folder):

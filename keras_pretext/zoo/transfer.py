@@ -32,12 +32,17 @@ def bundle(names, out):
 
     Returns:
         `out` as a pathlib.Path.
+
+    Raises:
+        ValueError: an unknown or damaged entry, a file that exists, or an archive of another kind.
     """
+    out = pathlib.Path(out)
+    if out.suffix != ".tar" and (out.name.endswith(_ARCHIVES) or out.is_file()):
+        raise ZooError(f"a bundle is a folder, or a file .tar. Received: {str(out)!r}")
     names = [names] if isinstance(names, str | os.PathLike) else [*names]
     folders = [store.find(name) for name in names]  # all are there before anything is written
     for folder in folders:
         store.check_sums(folder)
-    out = pathlib.Path(out)
     if out.suffix != ".tar":
         for folder in folders:
             _install(folder, out)
@@ -136,6 +141,9 @@ def _opened(source, scratch, sha256):
         path = pathlib.Path(source).expanduser()
         if path.is_dir() and sha256 is None:
             return path
+        if not path.exists():
+            raise ZooError("there is no such file: models are fetched from a folder, or an "
+                           f"archive of one. Received: {source!r}")
         if not path.is_file():
             raise ZooError("what models are fetched from is a folder, or an archive with a sum. "
                            f"Received: {source!r}")

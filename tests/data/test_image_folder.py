@@ -1,5 +1,6 @@
 import csv
 import os
+import types
 
 import numpy as np
 import pytest
@@ -76,6 +77,16 @@ def test_names_that_are_no_utf_8(tmp_path):
     source = data.open(tmp_path)
     assert source.fetch(0)["image"].numpy() == open(name, "rb").read()
     assert len(source.fingerprint()) == 64
+    found = tf.data.Dataset.range(1).map(source.fetch)  # in a graph
+    assert [e["image"].numpy() for e in found] == [open(name, "rb").read()]
+
+
+def test_a_graph_is_made_without_a_word_of_autograph(classes, monkeypatch, caplog):
+    known = os.fsencode
+    monkeypatch.setattr(os, "fsencode", types.FunctionType(  # it speaks once of each function
+        known.__code__, known.__globals__, closure=known.__closure__))
+    tf.data.Dataset.range(6).map(data.open(classes).fetch)
+    assert "AutoGraph" not in caplog.text
 
 
 def test_train_may_be_a_class(tmp_path):

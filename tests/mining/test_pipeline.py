@@ -185,6 +185,17 @@ def test_killed_it_goes_on_and_ends_the_same(mined, videos, tmp_path):
     assert {k: v for k, v in files(out).items() if ".part" not in k} == files(mined[0])
 
 
+def test_ctrl_c_is_one_line(videos, tmp_path, monkeypatch, capsys, caplog):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shards, "mine_shard", interrupted)
+    assert main(["mine", str(videos), "--out", str(tmp_path / "out"), "--set", "model=hog"]) == 130
+    assert capsys.readouterr().err.endswith(
+        "\nkeras-pretext: stopped; the same command resumes\n")
+    assert "KeyboardInterrupt" not in caplog.text  # Beam's traceback
+
+
 @pytest.mark.slow
 def test_several_processes_find_the_same(mined, videos, tmp_path):
     out = shutil.copytree(mined[0], tmp_path / "out")

@@ -130,6 +130,29 @@ def test_pictures_that_cannot_be_decoded_are_listed(entry, folder, tmp_path):
     np.testing.assert_array_equal(found["vectors"], other["vectors"])
 
 
+def test_pictures_that_the_folder_leaves_out_are_listed(entry, tmp_path, capsys):
+    from PIL import Image
+
+    from keras_pretext import cli
+
+    folder, out = tmp_path / "many", tmp_path / "out"
+    folder.mkdir()
+    for k in range(100):
+        Image.new("RGB", (8, 8), (k, k, k)).save(folder / f"{k:02d}.png")
+    content = (folder / "07.png").read_bytes()
+    (folder / "07.png").write_bytes(content[:len(content) // 2])
+    assert not cli.main(["extract", entry, "--data", f"folder:{folder}", "--out", str(out),
+                         "--image-size", "16"])
+    captured = capsys.readouterr()
+    assert captured.out == f"{out}: 99 rows of block2 in 1 files\n"
+    assert captured.err.endswith(f"\n1 pictures are left out, see {out}/failed.csv\n")
+    plan = json.loads((out / "extract.json").read_text())
+    assert (plan["rows"], plan["failed"], plan["pictures"]) == (99, 1, 99)
+    with open(out / "failed.csv", newline="") as file:
+        head, row = csv.reader(file)
+    assert head == ["id", "reason"] and row[0] == "07.png" and row[1]
+
+
 @pytest.mark.parametrize("fails, rows, reason", [
     (1, 25, None), (2, 24, "remove features-00001-of-00003.parquet and extract again"),
     (9, 24, "cannot be read")])
@@ -212,6 +235,8 @@ def test_bad_arguments(entry, folder, tmp_path):
         data.open(f"paths:{tmp_path / 'other.txt'}")
     with pytest.raises(ValueError, match="finished extraction"):
         extraction.read(tmp_path)
+    with pytest.raises(ValueError, match="is a folder, and this is a file. Received: .*list.txt"):
+        write("nosuch", folder, text)
 
 
 def test_beam_writes_the_same(entry, folder, tmp_path):
@@ -262,7 +287,7 @@ class TestSearch:
                                  (np.full((1, 96), np.nan), "finite")):
             with pytest.raises(ValueError, match=message):
                 index.search(vectors)
-        with pytest.raises(ValueError, match="25 pictures"):
+        with pytest.raises(ValueError, match="count is 1 to 25, .*Received: count=26"):
             index.search(np.ones((1, 96)), 26)
         plan = json.loads((tmp_path / "out" / "extract.json").read_text())
         index.plan["weights"] = plan["weights"][::-1]

@@ -63,6 +63,18 @@ def test_names_that_lead_elsewhere_are_refused(entry, name):
         zoo.info(name)
 
 
+def test_a_run_is_told_from_an_entry(entry, tmp_path, monkeypatch):
+    with pytest.raises(store.ZooError, match="nor a finished run .*final/model.keras.*nosuch'"):
+        zoo.load(tmp_path / "runs" / "nosuch")
+    final = tmp_path / "runs" / "q" / "final"
+    final.mkdir(parents=True)
+    (final / "model.keras").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path / "runs")
+    for name in (final.parent, "q"):
+        with pytest.raises(store.ZooError, match="publish it first, `keras-pretext publish .*q'"):
+            store.find(name)
+
+
 def test_a_link_out_of_the_zoo_is_refused(entry, tmp_path):
     outside = tmp_path / "outside"
     entry.rename(outside)

@@ -60,6 +60,14 @@ def test_bundle_of_an_unknown_name_writes_nothing(entry, tmp_path):
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.parametrize("name", ["models.zip", "models.tar.gz", "models.tgz", "a_file"])
+def test_a_bundle_is_no_other_archive(entry, tmp_path, name):
+    (tmp_path / "a_file").write_text("x")
+    with pytest.raises(store.ZooError, match=f"a folder, or a file .tar. Received: .*{name}"):
+        zoo.bundle("tiny_rotnet", tmp_path / name)
+    assert not (tmp_path / "models.zip").exists()
+
+
 def test_a_bundle_may_be_one_file(here, tmp_path):
     out = zoo.bundle(tmp_path / "elsewhere" / "tiny_rotnet" / "2", tmp_path / "some" / "one.tar")
     assert os.listdir(out.parent) == ["one.tar"]
@@ -161,7 +169,7 @@ def test_bad_sources_and_names(here, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     for source, names, message in (
             (tmp_path / "empty", None, "no zoo entry in it"),
-            (tmp_path / "nowhere", None, "a folder, or an archive"),
+            (tmp_path / "nosuch.tar", None, "no such file.*a folder, or an archive.*nosuch.tar"),
             (tmp_path / "elsewhere", "tiny_rotnt", "Did you mean 'tiny_rotnet@[12]'"),
             (tmp_path / "elsewhere", "tiny_rotnet@3", "unknown entry")):
         with pytest.raises(store.ZooError, match=message):
