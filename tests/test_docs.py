@@ -14,9 +14,10 @@ def row(page, title):
     return [float(cell) for cell in line.split("|") if cell.strip()]
 
 
-def means(name, protocol, weights, taps, epochs):
+def means(name, protocol, weights, taps, epochs, crops=None):
     metric, = [m for m in zoo.info(name)["metrics"] if m["protocol"] == protocol
-               and m["settings"]["weights_from"] == weights and m["settings"]["epochs"] == epochs]
+               and m["settings"]["weights_from"] == weights and m["settings"]["epochs"] == epochs
+               and m["settings"].get("crops") == crops]
     return [round(100 * metric["taps"][tap]["last_mean"], 2) for tap in taps]
 
 
@@ -35,6 +36,8 @@ def test_the_task_pages_tables_are_the_cards():
             [f"block{k + 1}" for k in range(blocks)], 10)
     longer, = means("rotnet_nin", "gidaris2018-nonlinear", "this entry", ["block2"], 30)
     assert f"{longer:.2f} % with a probe of 30 epochs" in page
+    longer, = means("rotnet_nin", "gidaris2018-nonlinear", "this entry", ["block2"], 30, crops=30)
+    assert f"{longer:.2f} % where each of them has another random crop" in page
     for name, title, taps in (
             ("jigsaw_alexnet", "jigsaw", [f"conv{k}" for k in range(1, 6)]),
             ("colorization_alexnet", "colorization", [f"conv{k}" for k in range(1, 6)]),
