@@ -52,6 +52,11 @@ def test_the_task_pages_tables_are_the_cards():
                 name, "gidaris2018-linear", weights, taps, 5)
             assert row(other, f"non-linear, {kind}") == means(
                 name, "gidaris2018-nonlinear", weights, taps[-3:], 5)
+    page_of_transitive = (ROOT / "docs" / "tasks" / "transitive.md").read_text()
+    for kind, taps in (("linear", ["conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"]),
+                       ("non-linear", ["conv3_3", "conv4_3", "conv5_3"])):
+        assert row(page_of_transitive, f"{kind}, supervised") == means(
+            "transitive_vgg16", f"gidaris2018-{kind.replace('-', '')}", "supervised", taps, 5)
     page_of_counting = (ROOT / "docs" / "tasks" / "counting.md").read_text()
     for title, weights in (("counting", "this entry"), ("random weights", "random")):
         assert row(page_of_counting, f"linear, {title}") == means(
