@@ -12,9 +12,11 @@ split-brain: --set 'backbone=["split_alexnet",{"flavour":"colorization_half"}]'
 deepcontext (exemplar triplets): --set backbone.flavour=deepcontext --set learning_rate=0.02
 the same at 32 pixels (jigsaw, cdjp, context, counting): and --set backbone.conv1_stride=2
     --set backbone.image_size=32 --set task.image_size=32 --set task.framing.size=32
-ResNet, Exemplar-CNN: --set task.image_size=32 --set task.framing.size=32
+ResNet, VGG, Exemplar-CNN: --set task.image_size=32 --set task.framing.size=32
     --set 'backbone=["resnet",{"depth":20,"blocks":3,"output_stride":4,"flavour":"cifar"}]'
+    --set 'backbone=["vgg",{"depth":16,"batch_norm":true,"image_size":32,"fc_units":[]}]'
     --set 'backbone=["exemplar_cnn",{"network":"64c5-64c5-128f"}]'
+    --set 'backbone=["exemplar_cnn",{"network":"92c5-256c5-512c5-1024f"}]'
     --set 'backbone=["exemplar_cnn",{"network":"64c5-128c5-256c5-512f"}]' --set precision=float32
 """
 
