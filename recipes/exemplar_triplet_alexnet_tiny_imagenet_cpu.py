@@ -1,9 +1,10 @@
 """Exemplars by triplets, AlexNet on crops of 48 pixels, part of Tiny-ImageNet, two CPU cores.
 
 Paper: none at this size; 8 copies, margin 0.5 (Kolesnikov, Zhai, Beyer, CVPR 2019).
-Ours: after half an epoch (--set epochs=0.5) accuracy 91.5 % (chance 50 %); linear conv3, 202
-classes, 5 probe epochs: 4.46 against 2.82 % for random weights (`exemplar_triplet_alexnet`'s card).
-Cost: 7 minutes for half an epoch on two CPU cores.
+Ours: 95.4 % of the triplets right (chance 50 %). On CIFAR-10 at 64 pixels, 5 probe epochs, 3 seeds:
+linear conv2 48.88 % (random weights 40.99 %), non-linear conv3 68.32 % (61.77 %):
+`exemplar_triplet_alexnet`.
+Cost: 46 minutes on one CPU core with AMX that shared its host.
 Command: keras-pretext pretrain recipes/exemplar_triplet_alexnet_tiny_imagenet_cpu.py
 """
 

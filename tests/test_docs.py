@@ -14,10 +14,11 @@ def row(page, title):
     return [float(cell) for cell in line.split("|") if cell.strip()]
 
 
-def means(name, protocol, weights, taps, epochs, crops=None):
+def means(name, protocol, weights, taps, epochs, crops=None, data=""):
     metric, = [m for m in zoo.info(name)["metrics"] if m["protocol"] == protocol
                and m["settings"]["weights_from"] == weights and m["settings"]["epochs"] == epochs
-               and m["settings"].get("crops") == crops]
+               and m["settings"].get("crops") == crops
+               and m["settings"]["test"].startswith(data)]
     return [round(100 * metric["taps"][tap]["last_mean"], 2) for tap in taps]
 
 
@@ -64,6 +65,13 @@ def test_the_task_pages_tables_are_the_cards():
         assert row(page_of_counting, f"non-linear, {title}") == means(
             "counting_alexnet", "gidaris2018-nonlinear", weights, ["conv3", "conv4", "conv5"], 5)
     page_of_exemplar = (ROOT / "docs" / "tasks" / "exemplar.md").read_text()
+    for title, weights in (("triplets", "this entry"), ("triplets, random weights", "random"),
+                           ("triplets, supervised", "supervised")):
+        taps = [f"conv{k}" for k in range(1, 6)]
+        assert row(page_of_exemplar, f"linear, {title}") == means(
+            "exemplar_triplet_alexnet", "gidaris2018-linear", weights, taps, 5, data="cifar10_jpeg")
+        assert row(page_of_exemplar, f"non-linear, {title}") == means(
+            "exemplar_triplet_alexnet", "gidaris2018-nonlinear", weights, taps[2:], 5)
     for title, weights, first in (("middle size", "this entry", 0),
                                   ("middle size, random weights", "random", 1)):
         taps = ["conv2", "pool2", "conv3", "fc"]
