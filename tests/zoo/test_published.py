@@ -70,10 +70,10 @@ def test_its_best_tap_beats_random_weights_by_more_than_twice_the_spread(name):
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in (
     "autoencoder_alexnet", "cdjp_alexnet", "context_encoder_alexnet", "ensemble_resnet",
-    "exemplar_triplet_alexnet", "nat_alexnet", "rotnet_nin", "split_brain_alexnet",
+    "nat_alexnet", "rotnet_nin", "split_brain_alexnet",
     "transitive_vgg16")])
 def test_every_tap_beats_random_weights_by_more_than_twice_the_spread(name):
-    """All but nine entries are better than they need: at every tap from the second on."""
+    """All but eight entries are better than they need: at every tap from the second on."""
     pairs = 0
     for _, ours, random in compared(name):
         for tap in [*ours][1:]:  # as the papers' tables show
