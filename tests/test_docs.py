@@ -85,6 +85,7 @@ def test_the_task_pages_tables_are_the_cards():
     assert row(page_of_exemplar, "non-linear, middle size, supervised") == means(
         name, "gidaris2018-nonlinear", "supervised", ["pool2"], 5)
     for title, weights in (("largest size", "this entry"),
+                           ("largest size, supervised", "supervised"),
                            ("largest size, random weights", "random")):
         name = "exemplar_cnn_92c5-256c5-512c5-1024f"
         assert row(page_of_exemplar, f"linear, {title}") == means(
