@@ -37,7 +37,8 @@ class Registry:
         """The class of that name, made with a config.
 
         Raises ValueError, with the nearest name, for an unknown class or option, one that is
-        missing, or one that is no number (no truth value) though its default is.
+        missing, or a word where the default is a number or a truth value (the class's `from_files`
+        may be paths).
         """
         found = self.get(name)
         takes, others = {}, True
@@ -56,8 +57,10 @@ class Registry:
             kind, words = ((bool, "true or false") if isinstance(default, bool) else
                            (numbers.Number, "a number") if isinstance(default, int | float) else
                            (object, ""))
-            if not isinstance(config[option], kind | None) or (
-                    kind is numbers.Number and isinstance(config[option], bool)):
+            value = config[option]
+            refused = (isinstance(value, str | bool) if kind is numbers.Number
+                       else not isinstance(value, kind | None))
+            if refused and option not in getattr(found, "from_files", ()):
                 raise ValueError(f"{option} of {name} is {words}. Received: {config[option]!r}")
         missing = [n for n, x in takes.items() if x.default is x.empty and n not in config]
         if missing:

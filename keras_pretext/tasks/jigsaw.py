@@ -130,6 +130,7 @@ class Jigsaw(Task):
     """
 
     name = "jigsaw"
+    from_files = ("permutations",)
 
     def __init__(self, tile=64, cell=75, grid=3, permutations=1000, selection="max_min",
                  permutation_seed=0, permutations_sha256=None, puzzles=8, grey=0.3, shift=2,

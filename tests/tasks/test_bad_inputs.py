@@ -29,7 +29,7 @@ def pictures(rng, shape, count=3):
 def test_pictures_of_one_colour_give_finite_inputs_loss_and_gradients(rng, name):
     task = tasks.get(name, **SMALL[name])
     layer = task.layer()
-    model = task.attach(backbones.get("alexnet", flavour="cfn", fc_units=(), width=0.1,
+    model = task.attach(backbones.get("alexnet", flavour="cfn", fc_units=(),
                                       image_size=72 if name == "noise_targets" else 36))
     colors = np.array([(0, 0, 0), (128, 128, 128), (255, 255, 255), (255, 0, 0)], "uint8")
     every = np.broadcast_to(colors[:, None, None], (4, 80, 90, 3))

@@ -326,7 +326,7 @@ def test_preview_shows_the_tiles_and_each_puzzle_with_its_permutation(rng):
 
 
 def test_flat_field_hides_a_slope_of_light_from_the_network_and_is_saved(rng, tmp_path):
-    backbone = backbones.get("alexnet", flavour="cfn", fc_units=(), image_size=32, width=0.1)
+    backbone = backbones.get("alexnet", flavour="cfn", fc_units=(), image_size=32)
     tiles = rng.normal(128, 20, (1, 9, 32, 32, 3))
     shade = 1 - 0.3 * np.linspace(0, 1, 32)[:, None, None]
     orders = np.zeros((1, 3), "int32")

@@ -18,7 +18,7 @@ from keras_pretext.training import Recipe, Trainer, evaluate, load_run, train
 from keras_pretext.training import tables as training_tables
 from keras_pretext.training.recipe import load_recipe
 
-QUICK = ("resnet", {"depth": 11, "blocks": 2, "flavour": "cifar", "sobel": True})
+QUICK = ("resnet", {"depth": 11, "blocks": 2, "flavour": "cifar"})
 WIDE = ("network_in_network", {"blocks": 2, "sobel": True})
 
 
@@ -236,7 +236,7 @@ from keras_pretext.training import Recipe, Trainer
 strategy = tf.distribute.MirroredStrategy(
     ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
 ) if kind == "two" else None
-network = ("resnet", {"depth": 11, "blocks": 2, "flavour": "cifar", "sobel": True})
+network = ("resnet", {"depth": 11, "blocks": 2, "flavour": "cifar"})
 recipe = Recipe(name="nat", task=("noise_targets", {"dim": 8, "image_size": 16}),
                 backbone=network, data="npz:" + npz,
                 test_split=None, epochs=2, batch_size=16, learning_rate=0.02, checkpoint_steps=4)
