@@ -97,7 +97,7 @@ def test_zhangs_probe_equals_a_naive_one(backbone, hard_train):
             p = np.exp(flat @ weights + bias)
             p /= p.sum(1, keepdims=True)
             p[np.arange(24), labels[rows]] -= 1
-            rate = 0.05 * 0.1 ** sum(step > end for end in (10, 20, 30))
+            rate = 0.05 * 0.1 ** sum(step >= end for end in (10, 20, 30))
             step += 1
             for i, (value, gradient) in enumerate([(weights, flat.T @ p / 24), (bias, p.mean(0))]):
                 state[i] = 0.9 * state[i] - rate * (gradient + 5e-4 * value)

@@ -119,7 +119,7 @@ def test_attached_model_and_chance(rng, tmp_path):
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"copies": 1}, "at least 2. Received: copies=1"), ({"grey": 2}, "share.*Received: 2"),
+    ({"copies": 1}, "at least 2, .*Received: copies=1"), ({"grey": 2}, "share.*Received: 2"),
     ({"margin": 0}, "positive. Received: 0"),
 ])
 def test_bad_options(options, message):
