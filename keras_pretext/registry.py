@@ -2,7 +2,6 @@
 
 import difflib
 import inspect
-import numbers
 
 
 def unknown_name(kind, received, known):
@@ -11,6 +10,15 @@ def unknown_name(kind, received, known):
     near = difflib.get_close_matches(str(received), known, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind}.{hint} Known: {', '.join(known) or 'none'}. Received: {received!r}"
+
+
+def _refused(default, value):
+    """What an option of that default is, where a value is something else; else None."""
+    if isinstance(default, bool):
+        return None if isinstance(value, bool | None) else "true or false"
+    if isinstance(default, int | float):
+        return "a number" if isinstance(value, str | bool) else None
+    return None
 
 
 class Registry:
@@ -53,14 +61,8 @@ class Registry:
         for option in config:
             if option not in known and (not others or hasattr(found, "passed_on")):
                 raise ValueError(unknown_name(f"option of {name}", option, known))
-            default = takes[option].default if option in takes else None
-            kind, words = ((bool, "true or false") if isinstance(default, bool) else
-                           (numbers.Number, "a number") if isinstance(default, int | float) else
-                           (object, ""))
-            value = config[option]
-            refused = (isinstance(value, str | bool) if kind is numbers.Number
-                       else not isinstance(value, kind | None))
-            if refused and option not in getattr(found, "from_files", ()):
+            words = option in takes and _refused(takes[option].default, config[option])
+            if words and option not in getattr(found, "from_files", ()):
                 raise ValueError(f"{option} of {name} is {words}. Received: {config[option]!r}")
         missing = [n for n, x in takes.items() if x.default is x.empty and n not in config]
         if missing:

@@ -84,6 +84,10 @@ class Source:
         """What an example is called in tables: its path below the folder, or its number."""
         return str(k)
 
+    def below(self, path):
+        """What a picture that was left out (`skipped`) is called in tables."""
+        return str(path)
+
     def _place(self, k):
         """Where an example lies, for messages."""
         return f"{self.name} {k}"

@@ -21,7 +21,7 @@ from keras_pretext.evaluation.features import (
     weights_digest,
 )
 from keras_pretext.evaluation.optimizer import caffe_optimizer
-from keras_pretext.evaluation.probe import ProbeResult, seed_dropout
+from keras_pretext.evaluation.probe import ProbeResult, keep_weights, seed_dropout
 from keras_pretext.evaluation.rescale import absorb_batch_norm, rescale
 from keras_pretext.registry import unknown_name
 from keras_pretext.training.precision import precision, quicker
@@ -70,13 +70,9 @@ def caffe_copy(backbone, connected, seed):
     if connected and hasattr(backbone, "caffe_fc"):
         config["caffe_fc"] = True
     copy = type(backbone).from_config(config)
-    for name in ("fc6",) if connected else ():
-        side, found = (x.get_layer(name).kernel.shape[0] for x in (copy, backbone))
-        if side != found:
-            raise ValueError(f"a fully connected layer covers the whole of pool5, whose stride is "
-                             f"2: {side}x{side} features at {backbone.image_size} pixels. Received:"
-                             f" {name} of {backbone.name} with a kernel of {found}x{found}")
-    copy.set_weights(backbone.get_weights())
+    weighted = ([x for x in net.layers if x.weights] for net in (copy, backbone))
+    for layer, former in zip(*weighted, strict=True):
+        keep_weights(layer, former, backbone)
     seed_dropout(copy, seed)
     return copy
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_pretext.training import schedules
 from keras_pretext.training.optimizers import CoupledSGD
 
 
@@ -36,9 +37,9 @@ def stepped(learning_rate, drops, factor, steps):
     """A rate that is multiplied by `factor` after each of these fractions of `steps`."""
     if not drops:
         return learning_rate
-    ends = [max(1, round(drop * steps)) - 1 for drop in drops]  # Keras: the last step of each
-    return keras.optimizers.schedules.PiecewiseConstantDecay(
-        ends, [learning_rate * factor**k for k in range(len(drops) + 1)])
+    ends = [max(drop, 1 / steps) for drop in drops]
+    return schedules.build({"kind": "steps", "epochs": ends, "factor": factor}, learning_rate,
+                           steps, 1)
 
 
 def optimizer_for(steps, learning_rate, drops, factor, decay=5e-4, nesterov=True):

@@ -238,6 +238,21 @@ def _right(heads, held_out, labels, classes, batch=500):
     return right
 
 
+def keep_weights(layer, former, backbone):
+    """Gives a layer the weights of the `former` one, a layer of a backbone.
+
+    Raises:
+        ValueError: where they do not fit: fc6 does not cover a pool5 of stride 2.
+    """
+    values = former.get_weights()
+    if [v.shape for v in values] != [tuple(w.shape) for w in layer.weights]:
+        side, found = layer.weights[0].shape[0], values[0].shape[0]
+        raise ValueError("a fully connected layer covers the whole of pool5, whose stride is 2: "
+                         f"{side}x{side} features at this image_size. Received: {former.name} of "
+                         f"{backbone.name} with a kernel of {found}x{found}")
+    layer.set_weights(values)
+
+
 def seed_dropout(model, seed):
     """Lets a network's dropout be told by the seed and the layers' places alone."""
     for k, layer in enumerate(model.layers):

@@ -13,7 +13,7 @@ from keras_pretext.evaluation.features import (
     weights_digest,
 )
 from keras_pretext.evaluation.optimizer import HeadSGD
-from keras_pretext.evaluation.probe import ProbeResult, seed_dropout
+from keras_pretext.evaluation.probe import ProbeResult, keep_weights, seed_dropout
 from keras_pretext.evaluation.rescale import absorb_batch_norm, rescale
 from keras_pretext.evaluation.voc_svm import by_rule, checked_multi_labels
 from keras_pretext.image.framing import RescaleCrop
@@ -63,8 +63,8 @@ def network(backbone, train, classes, fc_units=(4096, 4096), image_size=227, see
                              f"pixels: pass that image_size. Received: {image_size}")
     if hasattr(backbone, "caffe_fc"):
         config.update(caffe_fc=True)
-        if fresh_fc:
-            config.update(fc_units=tuple(fc_units), image_size=image_size)
+    if fresh_fc:
+        config.update(fc_units=tuple(fc_units), image_size=image_size)
     taps = [*backbone.taps, *(("fc6", "fc7") if fresh_fc else ())]
     if train not in (*ROWS, *taps):
         raise ValueError(unknown_name("row or tap", train, (*ROWS, *taps)))
@@ -79,7 +79,7 @@ def network(backbone, train, classes, fc_units=(4096, 4096), image_size=227, see
                 layer.kernel.assign(keras.initializers.HeNormal(seed=seed + 1000 * k)(
                     layer.kernel.shape))
         elif layer.weights:
-            _keep(layer, backbone)
+            keep_weights(layer, backbone.get_layer(layer.name), backbone)
     seed_dropout(copy, seed)
     last = list(copy.taps)[-1]
     if train != "all":
@@ -99,17 +99,6 @@ def network(backbone, train, classes, fc_units=(4096, 4096), image_size=227, see
                           kernel_initializer=keras.initializers.RandomNormal(0, 0.01, seed=seed),
                           bias_initializer=keras.initializers.Constant(0.1))(x)
     return keras.Model(inputs, logits)
-
-
-def _keep(layer, backbone):
-    """Gives a layer the weights of the one of its name, where they fit."""
-    values = backbone.get_layer(layer.name).get_weights()
-    if [v.shape for v in values] != [tuple(w.shape) for w in layer.weights]:
-        side, found = layer.weights[0].shape[0], values[0].shape[0]
-        raise ValueError("a fully connected layer covers the whole of pool5, whose stride is 2: "
-                         f"{side}x{side} features at this image_size. Received: {layer.name} of "
-                         f"{backbone.name} with a kernel of {found}x{found}")
-    layer.set_weights(values)
 
 
 def voc_classification(model, train, test, taps=None, row="all", iterations=80_000, batch_size=16,

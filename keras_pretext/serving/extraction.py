@@ -158,8 +158,7 @@ class Job:
 
     def left_out(self):
         """`[id, reason]` of the pictures that the data left out when it was opened."""
-        below = getattr(self.source, "below", str)
-        return [[below(path), reason] for path, reason in self.source.skipped]
+        return [[self.source.below(path), reason] for path, reason in self.source.skipped]
 
     def run(self, out, shards, advance=lambda rows: None):
         """Computes shards, in order, and writes each when it is whole."""

@@ -36,14 +36,14 @@ def write_json(path, value):
 def save_model(model, path):
     """Writes a `.keras` file, whole or not at all."""
     def write(temporary):
-        model.save(temporary.with_suffix(".keras"))
-        os.replace(temporary.with_suffix(".keras"), temporary)
+        named = temporary.with_suffix(".keras")  # Keras takes no other
+        try:
+            model.save(named)
+            os.replace(named, temporary)
+        finally:
+            named.unlink(missing_ok=True)
 
-    try:
-        write_atomically(path, write)
-    finally:
-        for rest in pathlib.Path(path).parent.glob(f".{pathlib.Path(path).name}.*.keras"):
-            rest.unlink()
+    write_atomically(path, write)
 
 
 def variables_of(model):
