@@ -24,6 +24,7 @@ from keras_pretext.training import (
     train,
 )
 from keras_pretext.training.health import Health, NotFinite
+from keras_pretext.training.profiling import profile
 from keras_pretext.training.runs import locked
 
 
@@ -202,10 +203,28 @@ def test_two_processes_do_not_train_in_one_folder(npz, tmp_path):
     train(small(npz), tmp_path, progress=False, max_steps=1)
 
 
+def test_a_model_is_saved_whole_or_not_at_all(tmp_path):
+    class Full:
+        def save(self, path):
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "model.keras").write_bytes(b"former")
+    with pytest.raises(OSError, match="could not be written"):
+        checkpoint.save_model(Full(), tmp_path / "model.keras")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+    assert (tmp_path / "model.keras").read_bytes() == b"former"
+
+
 def test_one_split_is_no_test_of_another_name(npz, tmp_path):
     with pytest.raises(ValueError, match="splits 'train' and 'test' are the same pictures"):
         Trainer(small(npz, test_split="test"), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_profile_needs_no_test_split(npz):
+    rates = profile(small(npz, test_split="test"), seconds=0.01)  # which the file does not have
+    assert set(rates) == {"pipeline", "model", "whole"} and min(rates.values()) > 0
 
 
 def test_a_part_of_the_training_pictures_is_no_test():
