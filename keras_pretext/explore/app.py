@@ -3,6 +3,7 @@
 import functools
 import html
 import os
+import threading
 
 from keras_pretext import tasks
 from keras_pretext.evaluation.report.page import data_uri, drawn
@@ -100,9 +101,10 @@ class Explorer:
         self._task = functools.lru_cache(None)(tasks.get)
         self._kept = functools.lru_cache(64)(self._figures)
         self._near = functools.lru_cache(8)(self._neighbours)
+        self._one = threading.Lock()
 
     def show(self, data, k, view, task, seed, model, turns, left, top, side):
-        """HTML of a view; what cannot be shown is told in its place.
+        """HTML of a view; what cannot be shown is told in its place. One at a time.
 
         Args:
             data, task, model: names.
@@ -117,7 +119,8 @@ class Explorer:
                   "hole": (int(left), int(top), int(side))}
         chosen = tuple((name, chosen[name]) for name in sorted(_USES[view]))
         try:
-            return self._kept(data, k, view, chosen)
+            with self._one:
+                return self._kept(data, k, view, chosen)
         except (ValueError, RuntimeError) as error:
             return f'<p class="wrong" role="alert">{_plain(_e(error))}</p>'
 
@@ -187,14 +190,15 @@ def blocks(explorer):
             return [gr.update(visible=part in _USES[name])
                     for part in ("task", "seed", "model", "turns", "hole")]
 
-        quiet = {"api_visibility": "private", "show_progress": "hidden"}
+        # Each request has its own answer: Gradio's queue answers in a stream, and loses what is
+        # asked while it closes one.
+        quiet = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
         data.change(opened, data, [sheet, picture], **quiet)
         sheet.select(chosen, None, picture, **quiet)
         view.change(asked, view, [task, seed, model, turns, hole], **quiet)
         controls = [data, picture, view, task, seed, model, turns, left, top, side]
         gr.on([page.load, *(control.change for control in controls)], explorer.show, controls,
-              figures, trigger_mode="always_last", concurrency_limit=1,
-              api_visibility="private", show_progress="minimal")
+              figures, trigger_mode="always_last", **{**quiet, "show_progress": "minimal"})
     return page
 
 

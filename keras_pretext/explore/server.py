@@ -11,9 +11,8 @@ from keras_pretext.explore.pictures import open_pictures
 
 # What the page asks for. Gradio has more, which open files, take uploads or fetch URLs: closed.
 _PATHS = ("/", "/config", "/theme.css", "/manifest.json", "/favicon.ico",
-          "/gradio_api/queue/join", "/gradio_api/queue/data", "/gradio_api/app_id",
-          "/gradio_api/startup-events", "/gradio_api/info", "/gradio_api/reset",
-          "/gradio_api/cancel")
+          "/gradio_api/run/predict", "/gradio_api/app_id", "/gradio_api/startup-events",
+          "/gradio_api/info")
 _FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/")
 _LARGEST = 1 << 16  # bytes of a message
 # The browser, too, asks nothing of others.
