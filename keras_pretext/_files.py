@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 
 
 def gfile():
@@ -32,3 +33,27 @@ def get(path):
     """The bytes of a file."""
     with gfile().GFile(path, "rb") as file:
         return file.read()
+
+
+def below(folder, suffixes, above=frozenset()):
+    """Yields the files, at any depth of a local folder, whose suffix is among some.
+
+    Hidden ones are passed over; links are followed, but for those that lead to a folder they are
+    in.
+    """
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from below(entry.path, suffixes, above | {real})
+            elif os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file():
+                yield pathlib.Path(entry.path)
+
+
+def as_text(name):
+    """A file's name as UTF-8 can hold it: other bytes of it are written `\\xe9`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -29,7 +29,7 @@ recipe = Recipe(
         "only": ["rp", "col"]}),
     backbone=("resnet", {"flavour": "cifar", "depth": 20, "output_stride": 4}),
     data="cifar10_jpeg",
-    epochs=1,
+    epochs=8,
     batch_size=64,
     learning_rate=0.002,
     schedule={"kind": "one_cycle"},

@@ -69,15 +69,20 @@ def _png_chunks(encoded):
 
 
 def to_rgb(picture):
-    """A Pillow image of any mode to upright 8-bit RGB; transparent parts lie on white."""
+    """A Pillow image to upright 8-bit RGB; transparent parts lie on white.
+
+    Raises:
+        ValueError: for pictures of floats or of 32 bits: which number is white is not known.
+    """
+    picture.load()  # which turns a TIFF upright, and takes its tag away
+    if picture.mode == "F" or (picture.mode == "I" and picture.format == "TIFF"):
+        raise ValueError("of 32 bits, black and white are not known: write 8 or 16")
     orientation = _orientation(picture)
     if orientation != 1:
         picture = picture.transpose(_UPRIGHT[orientation])
-    if picture.mode.startswith("I"):  # 16 bits: the high byte
+    if picture.mode.startswith("I"):  # 16 bits
         values = np.asarray(picture).astype(np.int64)
         return Image.fromarray((values // 257).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if picture.mode == "F":
-        return Image.fromarray(np.asarray(picture).clip(0, 255).astype(np.uint8)).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")

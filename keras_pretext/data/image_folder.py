@@ -3,10 +3,12 @@
 import concurrent.futures
 import os
 import pathlib
+import zlib
 
 import numpy as np
 from PIL import Image
 
+from keras_pretext._files import below
 from keras_pretext.data.decode import (
     UNREADABLE,
     decode,
@@ -24,24 +26,26 @@ SMALLEST = 8  # pixels of the short side; less holds no picture
 
 
 def _inspect(path):
-    """`(jpeg, size, None)` of a readable picture, or `(None, None, reason)`.
+    """`(jpeg, size, mark, None)` of a readable picture, or three Nones and the reason.
 
     `jpeg` says that TensorFlow reads the file by itself. Of a plain JPEG only the header and the
-    end are read; other pictures are decoded once.
+    end are read; other pictures are decoded once. `mark` is an integer of what was read.
     """
     try:
         with Image.open(path) as picture:
             if min(picture.size) < SMALLEST:
-                return None, None, f"smaller than {SMALLEST} pixels: {picture.size}"
+                return None, None, None, f"smaller than {SMALLEST} pixels: {picture.size}"
             if picture.format == "JPEG" and is_plain(picture):
                 with open(path, "rb") as file:
                     file.seek(max(0, os.path.getsize(path) - 64))
-                    if not ends(file.read()):
-                        picture.load()
-                return True, picture.size, None
-            return False, to_rgb(picture).size, None
+                    end = file.read()
+                if not ends(end):
+                    picture.load()
+                return True, picture.size, zlib.crc32(end), None
+            picture = to_rgb(picture)
+            return False, picture.size, zlib.crc32(picture.tobytes()), None
     except UNREADABLE as error:
-        return None, None, reason(error)
+        return None, None, None, reason(error)
 
 
 def _in_split(path, files, split):
@@ -52,11 +56,13 @@ def _in_split(path, files, split):
     """
     levels = {file.relative_to(path).parts[0] for file in files
               if len(file.relative_to(path).parts) > 1}
-    splits = levels & SPLITS
-    if len(splits) >= 2 or (splits and splits == levels) or (split in levels - SPLITS):
-        if split not in levels:
-            raise DataError(unknown_name(f"split of {path}", split, splits))
-        path = path / split
+    splits = {level.lower(): level for level in levels if level.lower() in SPLITS}
+    others = levels - {*splits.values()}
+    if len(splits) >= 2 or (splits and not others) or split in others:
+        found = split if split in levels else splits.get(split.lower())
+        if found is None:
+            raise DataError(unknown_name(f"split of {path}", split, splits.values()))
+        path = path / found
         files = [file for file in files if path in file.parents]
     return path, files
 
@@ -87,8 +93,7 @@ class ImageFolder(Source):
         if not path.is_dir():
             raise DataError(f"there is no such folder. Received: {str(path)!r}")
         self.name, self.split = f"folder:{path}", split
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
-                       and not any(part.startswith(".") for part in p.relative_to(path).parts))
+        files = sorted(below(path, SUFFIXES))
         if not links:
             files = [p for p in files if p.resolve().is_relative_to(path.resolve())]
         if not files:
@@ -98,22 +103,23 @@ class ImageFolder(Source):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             seen = list(pool.map(_inspect, files))
         good = []
-        for file, (jpeg, size, problem) in zip(files, seen, strict=True):
+        for file, (jpeg, size, mark, problem) in zip(files, seen, strict=True):
             if problem:
                 self.skipped.append((str(file), problem))
             else:
-                good.append((file, jpeg, size))
+                good.append((file, jpeg, size, mark))
         self.check_skipped(len(files), threshold)
         if not good:
             raise DataError(f"none of the {len(files)} pictures can be read. "
                             f"Received: {str(path)!r}")
-        self.paths = [str(file) for file, _, _ in good]
-        self._jpeg = np.array([jpeg for _, jpeg, _ in good])
-        sizes = {size for _, _, size in good}
+        self.paths = [str(file) for file, *_ in good]
+        self._jpeg = np.array([jpeg for _, jpeg, *_ in good])
+        self._marks = np.array([mark for *_, mark in good], np.uint32)
+        sizes = {size for _, _, size, _ in good}
         self.uniform_shape = (*sizes.pop()[::-1], 3) if len(sizes) == 1 else None
         self._path = path
         self.num_examples = len(good)
-        parts = [file.relative_to(path).parts for file, _, _ in good]
+        parts = [file.relative_to(path).parts for file, *_ in good]
         classes = sorted({p[0] for p in parts if len(p) > 1})
         self._labels = None
         if len(classes) > 1 and all(len(p) > 1 for p in parts):
@@ -178,8 +184,12 @@ class ImageFolder(Source):
         return self._labels
 
     def fingerprint(self):
-        """Over the names below the folder, the sizes, and the ends of 64 of the files."""
+        """Over the names below the folder, the sizes, and the ends of the files.
+
+        64 bytes of every plain JPEG, 4,096 of 64 files, and all pixels of what is no plain JPEG.
+        """
         parts = [f"{os.path.relpath(p, self._path)}:{os.path.getsize(p)}\n" for p in self.paths]
+        parts.append(self._marks)
         for k in sampled(len(self.paths)):
             with open(self.paths[k], "rb") as file:
                 file.seek(max(0, os.path.getsize(self.paths[k]) - 4096))

@@ -1,5 +1,6 @@
 """Pictures by a list of their paths, which may lie on any file system that TensorFlow reads."""
 
+import collections
 import os
 
 import numpy as np
@@ -37,7 +38,7 @@ class PathList(Source):
         if not self._lines:
             raise DataError(f"there are no paths in this list. Received: {str(path)!r}")
         if len(set(self._lines)) < len(self._lines):
-            twice = next(a for a in self._lines if self._lines.count(a) > 1)
+            (twice, _), = collections.Counter(self._lines).most_common(1)
             raise DataError(f"each picture is named once. Received: {twice!r} several times")
         folder = os.path.dirname(os.path.abspath(os.path.expanduser(path)))
         self.paths = [line if "://" in line else os.path.join(folder, line)

@@ -51,25 +51,32 @@ class RecordSource(Source):
             feature})`.
         dense: `{"mask": feature}` of an encoded picture, `{"depth": (feature, shape)}` of numbers;
             by default the mask is `segmentation_mask`, if the first record has one.
+        lengths: how many records each shard is known to hold.
 
     Records up to `MEMORY` bytes are checked and kept as they are encoded; larger sets are read
     where they lie, and a picture that cannot be read stops the run with its place.
 
     Raises:
-        DataError: a truncated file, no records, no picture in them, too many that are corrupt.
+        DataError: a truncated file, another number of records than is known, no records, no
+            picture in them, too many that are corrupt.
     """
 
     encoded = True
 
     def __init__(self, paths, name, split="train", image_key=None, label_key=None,
                  class_names=None, uniform_shape=None, threshold=0.01, multi_labels=None,
-                 objects=None, dense=None):
+                 objects=None, dense=None, lengths=None):
         super().__init__()
         self.object_names, self._object_keys = objects or (None, {})
         self._dense = dense
         self.multi_label_names, *self._multi_keys = multi_labels or (None,)
         self.name, self.split, self.paths = name, split, [str(p) for p in paths]
         parts = [scan(path) for path in self.paths]
+        for path, (places, _), length in zip(self.paths, parts, lengths or (), strict=bool(lengths)):
+            if len(places) != length:
+                raise DataError(f"this TFRecord holds {len(places)} records and the data set's "
+                                f"dataset_info.json says {length}. Copy or prepare it again. "
+                                f"Received: {path}")
         self._shard = np.repeat(np.arange(len(parts)), [len(o) for o, _ in parts])
         self._offset = np.concatenate([o for o, _ in parts])
         self._length = np.concatenate([n for _, n in parts])

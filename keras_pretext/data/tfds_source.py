@@ -79,10 +79,11 @@ def open_tfds(name, split, root):
     shape = features[image].shape
     uniform = tuple(shape) if None not in shape and shape[-1] == 3 else None
     paths = [path for part in parts for path in builder.info.splits[part].filepaths]
+    lengths = [length for part in parts for length in builder.info.splits[part].shard_lengths]
     return RecordSource(paths, builder.name, split, image, label,
                         features[label].names if label else None, uniform,
                         multi_labels=_multi_labels(features), objects=_objects(features),
-                        dense=_dense(features))
+                        dense=_dense(features), lengths=lengths)
 
 
 def _chosen(name, candidates, usual):

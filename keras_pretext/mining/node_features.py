@@ -9,13 +9,20 @@ HOG = "hog"
 class NodeFeatures:
     """Features of patches by a recipe's `model` and `tap`.
 
+    Attributes:
+        weights: a digest of the network's, None of HOG.
+
     Raises:
         ValueError: an unknown model or tap.
     """
 
     def __init__(self, recipe):
         self._side = recipe.patch_size
-        self._run = _hog(self._side) if recipe.model == HOG else _tap(recipe)
+        self.weights = None
+        if recipe.model == HOG:
+            self._run = _hog(self._side)
+        else:
+            self._run, self.weights = _tap(recipe)
 
     def __call__(self, patches):
         """Rows of unit length (of zeros, where a patch tells nothing).
@@ -42,7 +49,7 @@ def _tap(recipe):
     import keras
 
     from keras_pretext.backbones.base import backbone_of
-    from keras_pretext.evaluation.features import check_taps, compiled
+    from keras_pretext.evaluation.features import check_taps, compiled, weights_digest
     from keras_pretext.zoo.entry import pretext_model
 
     backbone = backbone_of(pretext_model(recipe.model))
@@ -55,7 +62,7 @@ def _tap(recipe):
         return np.asarray(run(np.pad(images, [(0, short), (0, 0), (0, 0), (0, 0)]))[tap]
                           )[:len(images)]
 
-    return rows
+    return rows, weights_digest(backbone)
 
 
 def _hog(side):

@@ -158,10 +158,9 @@ def mine(videos, out, recipe=None, options=(), progress=True):
     recipe, out = recipe or MiningRecipe(), str(out)
     videos = video.find(videos)
     number = -(-len(videos) // recipe.videos_per_shard)
-    _begin(out, videos, recipe)
+    weights = NodeFeatures(recipe).weights  # an unknown model is told before hours of tracking
+    _begin(out, videos, recipe, weights)
     run = Runner(out, options, progress)
-    if len(run.missing("features", number)):
-        NodeFeatures(recipe)  # an unknown model is told before hours of tracking
     run(Tracks(out, recipe, videos), "tracks", number)
     counts = tables.write_videos(out, number)
     if not counts.get("tracks"):
@@ -284,9 +283,10 @@ class _Features:
             for k in np.unique(place)])
 
 
-def _begin(out, videos, recipe):
-    """Makes the folder, or drops from it what another recipe changes."""
-    plan = {"tracks": {"videos": videos}, "features": {}, "parents": {}, "groups": {}, "pairs": {}}
+def _begin(out, videos, recipe, weights):
+    """Makes the folder, or drops from it what another recipe or other weights change."""
+    plan = {"tracks": {"videos": videos, "contents": [*map(video.mark, videos)]},
+            "features": {"weights": weights}, "parents": {}, "groups": {}, "pairs": {}}
     for name, value in recipe.to_dict().items():
         plan[STAGES[name]][name] = value
     path = os.path.join(out, WORK, "plan.json")

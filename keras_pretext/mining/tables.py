@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from keras_pretext._files import gfile, written
+from keras_pretext._files import as_text, gfile, written
 from keras_pretext.mining import graph
 from keras_pretext.mining.shards import PLACES, read_tracks
 
@@ -25,7 +25,7 @@ def write_videos(out, shards):
     for shard in range(shards):
         for video in read_tracks(out, shard)["about"]:
             counts = video["counts"]
-            rows.append((video["path"], counts.get("width", -1), counts.get("height", -1),
+            rows.append((as_text(video["path"]), counts.get("width", -1), counts.get("height", -1),
                          counts.get("frames", 0), _fps(counts), counts.get("tracks", 0),
                          video["status"]))
             for name, value in counts.items():

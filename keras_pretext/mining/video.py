@@ -1,10 +1,15 @@
 """Frames of video files, with their times."""
 
+import os
 import pathlib
+import zlib
 
 import numpy as np
 
+from keras_pretext._files import below
+
 SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"}
+_ENDS = 1 << 16  # bytes of a file that its mark reads, at both ends
 
 
 class VideoError(ValueError):
@@ -21,7 +26,7 @@ def find(videos):
     found = []
     for path in map(pathlib.Path, videos):
         if path.is_dir():
-            found += [p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
+            found += below(path, SUFFIXES)
         elif path.is_file():
             found.append(path)
         else:
@@ -30,6 +35,15 @@ def find(videos):
         raise ValueError(f"there is no video ({', '.join(sorted(SUFFIXES))}) in these folders. "
                          f"Received: {[str(v) for v in videos]}")
     return sorted({str(path.resolve()) for path in found})
+
+
+def mark(path):
+    """A file's size and a checksum of its ends, a list: of another video it is another."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        ends = file.read(_ENDS)
+        file.seek(max(0, size - _ENDS))
+        return [size, zlib.crc32(ends + file.read())]
 
 
 def frames(path, short_side):

@@ -10,7 +10,7 @@ import os
 
 import numpy as np
 
-from keras_pretext._files import get, gfile, put
+from keras_pretext._files import as_text, get, gfile, put
 from keras_pretext.data.pipeline import held_in_memory
 from keras_pretext.evaluation.features import (
     check_taps,
@@ -158,7 +158,7 @@ class Job:
 
     def left_out(self):
         """`[id, reason]` of the pictures that the data left out when it was opened."""
-        return [[self.source.below(path), reason] for path, reason in self.source.skipped]
+        return [[as_text(self.source.below(path)), reason] for path, reason in self.source.skipped]
 
     def run(self, out, shards, advance=lambda rows: None):
         """Computes shards, in order, and writes each when it is whole."""
@@ -203,7 +203,9 @@ class Job:
         """`(index, uint8 (n, size, size, 3))` in order, without what cannot be decoded."""
         import tensorflow as tf
 
-        held = tf.constant(self.source.arrays()[0]) if held_in_memory(self.source) else None
+        # encoded ones one by one, so that one that cannot be decoded costs no other
+        held = (tf.constant(self.source.arrays()[0])
+                if held_in_memory(self.source) and not self.source.encoded else None)
 
         def picture(k):
             return k, self._picture(k) if held is None else self._framed(tf.gather(held, k))
@@ -233,7 +235,7 @@ class Job:
                    [order] for tap, shape in self.plan["taps_shape"].items()}
         rows, failed = index[:mine], np.setdiff1d(wanted, index[:mine])
         columns = {"index": pyarrow.array(rows, pyarrow.int64()),
-                   "id": pyarrow.array(map(self.source.identity, rows), pyarrow.string())}
+                   "id": pyarrow.array(map(self._id, rows), pyarrow.string())}
         if self.source.has_labels:
             columns["label"] = pyarrow.array(np.asarray(self.source.labels(), np.int64)[rows])
         for tap, values in vectors.items():
@@ -245,11 +247,14 @@ class Job:
             columns[tap] = pyarrow.FixedSizeListArray.from_arrays(
                 pyarrow.array(values.ravel()), length)
         table = pyarrow.table(columns).replace_schema_metadata({_FAILED: json.dumps(
-            [[self.source.identity(k), self._reason(k, shard)] for k in failed.tolist()])})
+            [[self._id(k), self._reason(k, shard)] for k in failed.tolist()])})
         file = io.BytesIO()
         pyarrow.parquet.write_table(table, file)
         put(os.path.join(out, shard_name(shard, self.plan)), file.getvalue())
         return index[mine:], [{tap: x[mine:] for tap, x in vectors.items()}]
+
+    def _id(self, k):
+        return as_text(self.source.identity(k))
 
     def _reason(self, k, shard):
         """Why a picture has no features."""

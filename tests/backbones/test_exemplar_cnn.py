@@ -50,6 +50,15 @@ def test_pooling_rounds_up():
     assert shapes["pool1"] == 6 and shapes["pool2"] == 3
 
 
+def test_pooling_pads_on_the_right_and_below(rng):
+    """As Caffe rounds up: windows begin at the first pixel, and end in the border."""
+    taps = backbones.get("exemplar_cnn", image_size=10)(rng.integers(0, 256, (1, 10, 10, 3)))
+    conv1, pool1 = (np.asarray(taps[name])[0] for name in ("conv1", "pool1"))
+    for y, x in np.ndindex(5, 5):
+        np.testing.assert_array_equal(
+            pool1[y, x], conv1[2 * y:2 * y + 3, 2 * x:2 * x + 3].max((0, 1)))
+
+
 def test_first_weights_and_decay():
     model = backbones.get("exemplar_cnn", weight_decay=0.004)
     for name, deviation, share in (("conv1", 0.05, 0), ("conv2", 0.02, 0), ("conv3", 0.01, 0.25),

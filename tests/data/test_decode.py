@@ -107,9 +107,9 @@ def test_cmyk_jpeg_as_pillow_shows_it():
     (6, lambda x: np.rot90(x, -1)), (7, lambda x: np.rot90(x, 2).transpose(1, 0, 2)),
     (8, lambda x: np.rot90(x, 1)),
 ])
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_exif_orientations_are_put_upright(orientation, upright, kind):
-    options = {"quality": 95} if kind == "JPEG" else {}
+    options = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}.get(kind, {})
     plain = np.asarray(Image.open(io.BytesIO(encoded(PICTURE, kind, **options))))
     data = encoded(PICTURE, kind, exif=rotated(orientation), **options)
     np.testing.assert_array_equal(decode(data), upright(plain))
@@ -118,6 +118,21 @@ def test_exif_orientations_are_put_upright(orientation, upright, kind):
         assert abs(seen - plain).max() <= 6 and abs(seen - plain).mean() < 1.5
     else:
         np.testing.assert_array_equal(seen, upright(plain))
+
+
+@pytest.mark.parametrize("mode, kind", [("F", "TIFF"), ("I", "TIFF")])
+def test_numbers_without_a_known_white_are_refused(mode, kind):
+    data = encoded(PICTURE.convert("L").convert(mode), kind)
+    for read in (decode, to_plain):
+        with pytest.raises(ValueError, match="black and white are not known"):
+            read(data)
+
+
+def test_16_bits_keep_their_share_of_white():
+    values = np.array([[0, 256, 257 * 99, 257 * 100 - 1, 65535]], np.uint16)
+    for kind in ("PNG", "TIFF"):
+        seen = decode(encoded(Image.fromarray(values), kind))
+        assert seen[0, :, 0].tolist() == [0, 0, 99, 99, 255]
 
 
 def test_a_damaged_exif_block_does_not_cost_the_picture():

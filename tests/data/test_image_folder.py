@@ -89,6 +89,27 @@ def test_a_graph_is_made_without_a_word_of_autograph(classes, monkeypatch, caplo
     assert "AutoGraph" not in caplog.text
 
 
+def test_splits_in_capitals_are_splits(tmp_path):
+    for split in ("Train", "Test"):
+        save(tmp_path / split / "a" / f"{split}.png")
+    for asked, found in (("train", "Train"), ("test", "Test"), ("Test", "Test")):
+        source = data.open(tmp_path, asked)
+        assert [os.path.basename(p) for p in source.paths] == [f"{found}.png"]
+    with pytest.raises(ValueError, match="Known: Test, Train. Received: 'validation'"):
+        data.open(tmp_path, "validation")
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    save(tmp_path / "set" / "a" / "0.png")
+    save(tmp_path / "elsewhere" / "b" / "1.png")
+    (tmp_path / "set" / "b").symlink_to(tmp_path / "elsewhere" / "b")
+    (tmp_path / "set" / "a" / "up").symlink_to(tmp_path / "set")
+    (tmp_path / "set" / "a" / "broken").symlink_to(tmp_path / "nothing")
+    source = data.open(tmp_path / "set")
+    assert source.class_names == ("a", "b") and source.num_examples == 2
+    assert ImageFolder(tmp_path / "set", links=False).num_examples == 1
+
+
 def test_train_may_be_a_class(tmp_path):
     for name in ("bus", "train"):
         save(tmp_path / name / "0.png")
@@ -197,3 +218,16 @@ def test_the_fingerprint_follows_names_and_bytes(classes):
     second = data.open(classes).fingerprint()
     (classes / "cat" / "0.png").rename(classes / "cat" / "00.png")
     assert len({first, second, data.open(classes).fingerprint()}) == 3
+
+
+@pytest.mark.parametrize("kind", ["bmp", "jpg"])
+def test_the_fingerprint_follows_the_bytes_of_every_picture(tmp_path, kind):
+    """Of the same size, in the middle of more pictures than are read whole."""
+    for k in range(200):
+        save(tmp_path / f"{k:03d}.{kind}", (k, 0, 0))
+    first = data.open(tmp_path).fingerprint()
+    one = tmp_path / f"100.{kind}"
+    size, content = one.stat().st_size, one.read_bytes()
+    assert any(save(one, (value, 0, 0)).stat().st_size == size and one.read_bytes() != content
+               for value in range(101, 256))
+    assert data.open(tmp_path).fingerprint() != first

@@ -193,6 +193,18 @@ def records_framed(source, index):
     return decode_framed(source.fetch(index)["image"], CentreCrop(64), tf.zeros(0))
 
 
+def test_a_shard_that_lost_records_is_named(real_data, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(real_data / "tfds" / "raccoon_kangaroo", tmp_path / "set")
+    shard = next(iter(sorted(folder.rglob("*-train.tfrecord-*"))))
+    offsets, _ = records.scan(shard)
+    os.truncate(shard, offsets[-1] - 12)  # on the border of a record
+    with pytest.raises(ValueError, match=rf"holds {len(offsets) - 1} records and .* says "
+                                         rf"{len(offsets)}\. .*Received: .*train"):
+        data.open(folder)
+
+
 def test_a_path_a_version_and_an_unknown_split(real_data):
     folder = real_data / "tfds" / "camvid"
     for spec in (folder, folder / "1.0.0", "camvid:1.0.0"):

@@ -41,6 +41,12 @@ def test_the_best_window_is_the_one_that_counting_finds(side):
         assert count == max(counts.values()) == counts[left, top]
 
 
+def test_of_several_best_windows_the_middle_one_is_taken():
+    """A thing smaller than the window is in the middle of it."""
+    y, x = np.mgrid[20:25, 31:34].reshape(2, -1)
+    assert motion.best_window(np.stack([x, y], -1), 60, 80, 11) == (27, 17, 15)
+
+
 def test_masks_have_no_specks():
     speed = np.zeros((60, 60), np.float32)
     speed[10:40, 10:40], speed[50, 50], speed[25, 25] = 2.0, 5.0, 0.0

@@ -1,6 +1,7 @@
 """Whole minings: known pairs, restarts, other recipes, several processes, real clips."""
 
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -17,11 +18,12 @@ pytest.importorskip("cv2")
 pytest.importorskip("faiss")
 parquet = pytest.importorskip("pyarrow.parquet")
 
+import keras  # noqa: E402
 from moving_squares import moving, write_video  # noqa: E402
 
-from keras_pretext import data, mining  # noqa: E402
+from keras_pretext import backbones, data, mining, tasks  # noqa: E402
 from keras_pretext.cli import main  # noqa: E402
-from keras_pretext.mining import pipeline, shards  # noqa: E402
+from keras_pretext.mining import shards  # noqa: E402
 from keras_pretext.mining.node_features import NodeFeatures  # noqa: E402
 
 KINDS, COPIES = 3, 6
@@ -140,7 +142,7 @@ def test_another_recipe_makes_only_what_depends_on_it_anew(mined, videos, tmp_pa
     out = shutil.copytree(mined[0], tmp_path / "out")
     before = files(out)
     monkeypatch.setattr(shards, "mine_shard", lambda *a: pytest.fail("mined again"))
-    monkeypatch.setattr(pipeline, "NodeFeatures", lambda *a: pytest.fail("features again"))
+    monkeypatch.setattr(NodeFeatures, "__call__", lambda *a: pytest.fail("features again"))
     assert mine(videos, out) == mined[1] and files(out) == before
     counts = mine(videos, out, RECIPE.replace(transitive_pairs=10, intra_pairs=4))
     assert (counts["transitive"], counts["intra"], counts["inter"]) == (10, 4, 45)
@@ -196,6 +198,26 @@ def test_ctrl_c_is_one_line(videos, tmp_path, monkeypatch, capsys, caplog):
     assert "KeyboardInterrupt" not in caplog.text  # Beam's traceback
 
 
+def test_other_contents_under_the_same_names_are_noticed(videos, tmp_path):
+    """Other weights make features anew; other videos are refused."""
+    folder, model, out = shutil.copytree(videos, tmp_path / "videos"), tmp_path / "m.keras", "out"
+    recipe = RECIPE.replace(model=str(model), tap="conv1", clusters=1)
+
+    def features(seed):
+        keras.utils.set_random_seed(seed)
+        backbone = backbones.get("exemplar_cnn", network="64c5-64c5-128f", image_size=48)
+        tasks.get("rotation", image_size=48).attach(backbone).save(model)
+        mine(folder, tmp_path / out, recipe)
+        return np.load(tmp_path / out / "work" / "features" / "00000.npy")
+
+    first, other = features(0), features(1)
+    assert np.abs(first - other).max() > 1e-2
+    np.testing.assert_array_equal(features(0), first)
+    shutil.copy(folder / "01.mkv", folder / "00.mkv")
+    with pytest.raises(ValueError, match="other videos or in another way.* other contents"):
+        mine(folder, tmp_path / out, recipe)
+
+
 @pytest.mark.slow
 def test_several_processes_find_the_same(mined, videos, tmp_path):
     out = shutil.copytree(mined[0], tmp_path / "out")
@@ -211,12 +233,15 @@ def test_one_bad_video_is_counted_and_told(videos, tmp_path):
     folder.mkdir()
     for path in sorted(videos.glob("0*")):
         (folder / path.name).symlink_to(path)
+    (folder / "00.mkv").unlink()
+    shutil.copy(videos / "00.mkv", os.fsencode(folder) + b"/00 \xe9.mkv")  # a name that is no UTF-8
     (folder / "bad.mp4").write_bytes(b"no video")
     write_video(folder / "still.mkv", moving(1, (40, 40), (0, 0), 12))
     counts = mine(folder, tmp_path / "out", RECIPE.replace(clusters=1))
     assert (counts["videos"], counts["videos_without"], counts["tracks"]) == (8, 2, 6)
     rows = table(tmp_path / "out", "videos")
     why = {pathlib.Path(p).name: s for p, s in zip(rows["path"], rows["status"], strict=True)}
+    assert why["00 \\xe9.mkv"] == "ok"
     assert why["still.mkv"] == "too little moves in it" and "nvalid" in why["bad.mp4"]
     assert rows["width"][[p.endswith("bad.mp4") for p in rows["path"]]] == [-1]
 
@@ -237,7 +262,7 @@ def test_what_cannot_be_says_what_to_change(mined, videos, tmp_path, change, mes
 def test_an_unknown_model_is_told_before_anything_is_mined(videos, tmp_path):
     with pytest.raises(ValueError, match="Did you mean 'rotnet_nin'"):
         mine(videos, tmp_path / "out", RECIPE.replace(model="rotnet_ni"))
-    assert not list((tmp_path / "out" / "work" / "tracks").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_that_moves_is_one_error(tmp_path):

@@ -130,6 +130,26 @@ def test_pictures_that_cannot_be_decoded_are_listed(entry, folder, tmp_path):
     np.testing.assert_array_equal(found["vectors"], other["vectors"])
 
 
+@pytest.mark.parametrize("sizes", [[32], [32, 40]])
+def test_a_damaged_picture_of_any_size_costs_no_other(entry, tmp_path, sizes):
+    """Its header and its end are whole: it shows when it is decoded. Names need not be UTF-8."""
+    from PIL import Image
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for k in range(8):
+        Image.new("RGB", (sizes[k % len(sizes)],) * 2, (k, 9, 9)).save(folder / f"{k}.jpg")
+    content = bytearray((folder / "3.jpg").read_bytes())
+    content[content.index(b"\xff\xc4") + 5] = 255  # more codes of one bit than there are
+    (folder / "3.jpg").write_bytes(content)
+    os.rename(folder / "4.jpg", os.fsencode(folder) + b"/4 \xe9.jpg")
+    plan = write(entry, folder, tmp_path / "out")
+    assert (plan["rows"], plan["failed"]) == (7, 1)
+    assert (tmp_path / "out" / "failed.csv").read_text().splitlines()[1].startswith("3.jpg,")
+    found = extraction.read(tmp_path / "out")
+    assert found["ids"] == ["0.jpg", "1.jpg", "2.jpg", "4 \\xe9.jpg", "5.jpg", "6.jpg", "7.jpg"]
+
+
 def test_pictures_that_the_folder_leaves_out_are_listed(entry, tmp_path, capsys):
     from PIL import Image
 
