@@ -72,9 +72,9 @@ class RecordSource(Source):
         self.multi_label_names, *self._multi_keys = multi_labels or (None,)
         self.name, self.split, self.paths = name, split, [str(p) for p in paths]
         parts = [scan(path) for path in self.paths]
-        for path, (places, _), length in zip(self.paths, parts, lengths or (), strict=bool(lengths)):
-            if len(places) != length:
-                raise DataError(f"this TFRecord holds {len(places)} records and the data set's "
+        for path, (found, _), length in zip(self.paths, parts, lengths or (), strict=bool(lengths)):
+            if len(found) != length:
+                raise DataError(f"this TFRecord holds {len(found)} records and the data set's "
                                 f"dataset_info.json says {length}. Copy or prepare it again. "
                                 f"Received: {path}")
         self._shard = np.repeat(np.arange(len(parts)), [len(o) for o, _ in parts])

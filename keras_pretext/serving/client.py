@@ -467,7 +467,8 @@ class _Grpc:
                               ) from None
         messages.classes()
         self.grpc, self.where = grpc, f"{parts.scheme}://{parts.netloc}"
-        self.address = f"{parts.hostname}:{parts.port or 8500}"
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        self.address = f"{host}:{parts.port or 8500}"
         self.secure, self.lock, self.channel = parts.scheme == "grpcs", threading.Lock(), None
         self.spec = dict(model=model, version=version, label=label)
 

@@ -77,7 +77,7 @@ class Recipe:
             raise ValueError("precision is 'float32' or 'mixed_bfloat16'. "
                              f"Received: {self.precision!r}")
         for field in ("epochs", "batch_size", "checkpoint_steps", "test_images"):
-            if not getattr(self, field) > 0:
+            if not 0 < getattr(self, field) < float("inf"):
                 raise ValueError(f"{field} is positive. Received: {getattr(self, field)!r}")
         for field in ("learning_rate", "weight_decay", "seed"):
             if not getattr(self, field) >= 0:

@@ -23,6 +23,31 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "total_steps": self.total_steps, "warmup": self.warmup}
 
 
+def _wrong_one_cycle(options):
+    warmup = options.get("warmup", 0)
+    if not (isinstance(warmup, int | float) and 0 <= warmup < 1):
+        return "the schedule 'one_cycle' has a `warmup`, the share of the run, 0 to less than 1"
+    return None
+
+
+def _wrong_steps(options):
+    epochs, factors = options.get("epochs"), options.get("factors")
+    if not isinstance(epochs, list | tuple) or [*epochs] != sorted(epochs):
+        return "the schedule 'steps' has `epochs`, ascending"
+    if ("factor" in options) == (factors is not None):
+        return "the schedule 'steps' has a `factor`, or `factors`, one for each of its epochs"
+    if factors is not None and len(factors) != len(epochs):
+        return "the schedule 'steps' has one of its `factors` for each of its epochs"
+    return None
+
+
+_OPTIONS = {"constant": (), "one_cycle": ("warmup",), "steps": ("epochs", "factor", "factors")}
+_WRONG = {
+    "constant": lambda options: None,
+    "one_cycle": _wrong_one_cycle,
+    "steps": _wrong_steps}
+
+
 def build(spec, learning_rate, steps_per_epoch, epochs):
     """A Keras schedule from a recipe's `schedule`.
 
@@ -31,12 +56,21 @@ def build(spec, learning_rate, steps_per_epoch, epochs):
             `{"kind": "steps", "epochs": (30, 60, 80), "factor": 0.2}`; or, with "factors", the
             shares of the first rate after each of the epochs.
         learning_rate: the first rate, or the peak.
+
+    Raises:
+        ValueError: for an unknown kind or option, or values that make no schedule.
     """
     options = dict(spec)
     kind = options.pop("kind", None)
-    known = ("constant", "one_cycle", "steps")
-    if kind not in known:
-        raise ValueError(unknown_name("schedule", kind, known))
+    if kind not in _OPTIONS:
+        raise ValueError(unknown_name("schedule", kind, _OPTIONS))
+    for name in options:
+        if name not in _OPTIONS[kind]:
+            raise ValueError(unknown_name(f"option of the schedule {kind!r}", name,
+                                          _OPTIONS[kind]))
+    wrong = _WRONG[kind](options)
+    if wrong:
+        raise ValueError(f"{wrong}. Received: {spec}")
     if kind == "one_cycle":
         return OneCycle(learning_rate, round(steps_per_epoch * epochs), **options)
     if kind == "steps":

@@ -158,6 +158,8 @@ class Trainer:
         kept = self.out / "recipe.json"
         if self.cluster.chief:
             self._check_writable()
+            with locked(self.out):  # nothing is written into the folder of a run that goes on
+                pass
         else:
             self.cluster.awaited(kept)
         self._check_recipe(kept)
@@ -195,11 +197,14 @@ class Trainer:
         if not found:
             if self.recipe.initial:
                 self.model.backbone.set_weights(self.initial or initial_weights(self.recipe))
-            if self.cluster.chief:
-                self._log.unlink(missing_ok=True)
             return
         self._take(*found)
-        if self._log.exists() and self.cluster.chief:  # what came after the checkpoint comes again
+
+    def _trim_log(self):
+        """Drops the rows that come after the checkpoint: they come again."""
+        if self.step == 0:
+            self._log.unlink(missing_ok=True)
+        elif self._log.exists():
             rows = [r for r in self._log.read_text().splitlines(True)
                     if r.endswith("\n") and json.loads(r)["step"] <= self.step]
             checkpoint.write_atomically(self._log, lambda p: p.write_text("".join(rows)))
@@ -459,6 +464,7 @@ class Trainer:
         self._advise()
         recipe, begun = self.recipe, time.perf_counter() - self.seconds
         if self.cluster.chief:
+            self._trim_log()
             self._manifest()
         self._adopt()
         self._call("on_start")
@@ -607,6 +613,7 @@ class Trainer:
 
     def _manifest(self):
         import keras_pretext
+        from keras_pretext.zoo import store
 
         versions = {"python": platform.python_version(), "keras": keras.__version__,
                     "keras_pretext": keras_pretext.__version__, "numpy": np.__version__,
@@ -614,6 +621,13 @@ class Trainer:
         fingerprint = self.data.fingerprint()  # once: it may look at every file
         command = pathlib.Path(sys.argv[0]).name
         command = "keras-pretext" if command == "__main__.py" else command  # python -m ...cli
+        command = {"command": " ".join([command, *sys.argv[1:]])}
+        kept = self.out / "manifest.json"
+        begun = json.loads(kept.read_text()) if self.step and kept.exists() else {}
+        if begun:
+            command = {"command": begun["command"], "resumed_by": command["command"]}
+        initial = begun.get("initial") if begun else self.recipe.initial and store.full_name(
+            self.recipe.initial)
         checkpoint.write_json(self.out / "manifest.json", {
             "recipe": self.recipe.to_dict(), "recipe_fingerprint": self.recipe.fingerprint(),
             "data": {"name": self.data.name, "split": self.data.split,
@@ -625,7 +639,7 @@ class Trainer:
             "backend": keras.backend.backend(), "xla": self.model.xla,
             "parameters": self.model.count_params(), "resumed_at": self.step,
             "hardware": {"machine": platform.machine(), "cores": os.cpu_count(), **accelerators()},
-            "command": " ".join([command, *sys.argv[1:]])})
+            "initial": initial, **command})
         if self.data.skipped:
             self.data.write_skipped(self.out / "skipped.csv")
             print(f"{len(self.data.skipped)} pictures are left out, see {self.out}/skipped.csv",

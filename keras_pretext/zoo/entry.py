@@ -17,6 +17,9 @@ from keras_pretext.zoo.store import ZooError
 TOLERANCE = 2e-3
 # What float16 weights may change; where they change more, float32 is written.
 _ROUNDING = 5e-3
+# Of a card, what `publish` finds by itself.
+_FOUND = ("name", "version", "task", "backbone", "taps", "image_size", "parameters", "storage",
+          "golden_tolerance")
 # The folders of an absolute path, alone or after such as `data=npz:`; those of a URL are none.
 _PLACE = re.compile(r"(?:(?<=[\s\"'=:\[])|^)/(?:[^/\s\"']+/)+")
 
@@ -151,7 +154,8 @@ def verify(name):
     """Checks every sum, then repeats the golden pictures through the model and the SavedModel.
 
     Through the SavedModel they go three times: as arrays to `features` and `images`, and as PNG
-    files to `serving_default`.
+    files to `serving_default`. Its graph is run, which may read and write files: verify what
+    comes from somebody you trust.
 
     Returns:
         dict: `largest_difference` (share of a tap's largest value), `files` checked, and the
@@ -169,7 +173,12 @@ def verify(name):
     images = golden.pop("images", None)
     if images is None or not golden:
         raise ZooError(f"golden.npz holds `images` and an answer. Received: {sorted(golden)}")
-    tolerance = store.read_json(folder / "card.json").get("golden_tolerance", TOLERANCE)
+    card, config = (store.read_json(folder / f"{file}.json") for file in ("card", "config"))
+    for field in ("task", "backbone"):
+        if card.get(field) != config.get(field):
+            raise ZooError(f"the card tells of another {field} than config.json. "
+                           f"Received: {card.get(field)!r}")
+    tolerance = card.get("golden_tolerance", TOLERANCE)
     with precision("float32"):
         answers = {"model": golden_answer(pretext_model(folder), images)}
     if (folder / "saved_model").is_dir() and _has_tensorflow():
@@ -179,8 +188,8 @@ def verify(name):
 
         try:
             answers.update(ask(folder / "saved_model", images))
-        except (OSError, tf.errors.OpError) as error:
-            reason = str(error).strip().splitlines()[-1].strip()
+        except (OSError, KeyError, tf.errors.OpError) as error:
+            reason = (str(error).strip().splitlines() or [""])[-1].strip()
             raise ZooError(f"the SavedModel cannot be loaded, it belongs to other weights or is "
                            f"damaged ({reason}). Received: {folder}") from None
     worst = 0.0
@@ -310,7 +319,8 @@ def add_metrics(name, metrics=(), over_training=(), limits=None):
     store.check_sums(folder)
     card = store.read_json(folder / "card.json")
     count = 0
-    for field, found in (("metrics", _without_places(_told(metrics, card["name"]))),
+    for field, found in (("metrics", _without_places(
+                             _told(metrics, card["name"], known=card.get("metrics") or ()))),
                          ("over_training", over_training)):
         known = card.get(field) or []
         new = [row for row in found if row not in known]
@@ -370,24 +380,55 @@ def _fields(name, run, task, given):
     """The card's fields that are known: what the run tells and what is given, which goes before.
 
     Raises:
-        ValueError: for fields that no card has, or metrics that cannot be read later.
+        ValueError: for fields that no card has or that are not the caller's to give, or metrics
+            that cannot be read later.
     """
     from keras_pretext.zoo import card as cards
 
+    for field in _FOUND:
+        if field in given:
+            raise ZooError(f"a card's {', '.join(_FOUND)} are of the model itself and not to be "
+                           f"given. Received: {field}={given[field]!r}")
     fields = {**_provenance(run, task), **given}
     cards.check(fields)
     if fields.get("metrics"):
-        fields["metrics"] = _told(fields["metrics"], name)
+        fields["metrics"] = _told(fields["metrics"], name, run)
     return _without_places(fields)
 
 
-def _told(metrics, name):
-    """Metrics as the card `name` holds them: each says whose weights it is of."""
+def _told(metrics, name, run=None, known=()):
+    """Metrics as the card `name` holds them: each says whose weights it is of.
+
+    `run` is the folder that the entry is made of, `known` are the card's metrics so far.
+
+    Raises:
+        ZooError: for one that was measured elsewhere than on the entry or the run it is made of.
+    """
     from keras_pretext.zoo import card as cards
 
+    own = {m["settings"]["weights"] for m in known if "weights" in (m.get("settings") or {})
+           and cards.weights_of(m, name) == "this entry"}
+    for metric in metrics:
+        settings = metric.get("settings") or {}
+        place = settings.get("weights_from", "")
+        if (os.sep in place and settings.get("weights") not in own
+                and not _is_own(pathlib.Path(place), name, run)):
+            raise ZooError(f"this metric may be of other weights than those of {name}: probe the "
+                           f"entry by its name, or say with --label what they are (supervised, "
+                           f"or {name}). Received: {metric['protocol']} of {place}")
     return [{**metric, "settings": {
         **(metric.get("settings") or {}), "weights_from": cards.weights_of(metric, name)}}
             for metric in metrics]
+
+
+def _is_own(place, name, run):
+    """Whether a path is a run's, or an entry's of that name."""
+    if run is not None and pathlib.Path(run).resolve() == place.resolve():
+        return True
+    try:
+        return store.read_json(store.find(place) / "card.json").get("name") == name
+    except ZooError:
+        return False
 
 
 def _without_places(value):
@@ -406,8 +447,11 @@ def _provenance(run, task):
     run = pathlib.Path(run)
     manifest = store.read_json(run / "manifest.json")
     metrics = store.read_json(run / "final" / "metrics.json")
-    return {"data": manifest["data"], "recipe": manifest["recipe"],
-            "command": re.sub(r" --out \S+", "", manifest["command"]),
+    recipe = {**manifest["recipe"]}
+    if manifest.get("initial"):  # with its version: a name alone is another model one day
+        recipe["initial"] = manifest["initial"]
+    return {"data": manifest["data"], "recipe": recipe,
+            "command": re.sub(r" --out[ =]\S+", "", manifest["command"]),
             "versions": manifest["versions"],
             "seed": manifest["recipe"]["seed"], "hardware": manifest["hardware"],
             "images_seen": metrics["images_seen"], "wall_seconds": metrics["wall_seconds"],

@@ -133,6 +133,14 @@ def find(name):
                                 list()))
 
 
+def full_name(name):
+    """`name@version` of an entry that is called by its name; a path is given back as it is."""
+    if os.sep in str(name) or pathlib.Path(name).exists():
+        return str(name)
+    folder = find(name)
+    return f"{folder.parent.name}@{folder.name}"
+
+
 def _check_no_run(path):
     """Raises ZooError where a path is a finished run's, which has no card and no sums."""
     if (path / "final" / "model.keras").is_file():
@@ -162,9 +170,9 @@ def write_json(path, value):
 
 
 def files_of(folder):
-    """Every file of an entry as a relative path, but for the sums themselves."""
+    """Every file and link of an entry as a relative path, but for the sums themselves."""
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*")
-                  if not p.is_dir() and p != folder / "sha256.json")
+                  if (p.is_symlink() or not p.is_dir()) and p != folder / "sha256.json")
 
 
 def check_sums(folder, names=None):

@@ -1,6 +1,7 @@
 """Entries from one zoo to another: `bundle` writes them, `fetch` installs them."""
 
 import contextlib
+import http.client
 import os
 import pathlib
 import shutil
@@ -63,7 +64,8 @@ def fetch(source, names=None, root=None, sha256=None):
     """Installs published models from a folder, an archive or a URL.
 
     Every file of an entry is compared with its SHA-256 sum before the entry takes its place, and an
-    archive with `sha256` before it is opened. Entries that are installed already stay as they are.
+    archive with `sha256` before it is opened. Entries that are installed already stay as they are,
+    but for damaged ones.
 
     Args:
         source: a zoo's folder, an entry's folder, or an archive of either (`.tar`, `.tar.gz`,
@@ -123,10 +125,17 @@ def _place(folder):
 
 def _install(folder, root):
     target = root / _place(folder)
-    if not target.exists():
-        with store.Draft(target) as draft:
+    if not (target.exists() and _whole(target)):
+        with store.Draft(target, replace=target.exists()) as draft:
             shutil.copytree(folder, draft, dirs_exist_ok=True, symlinks=True)
             store.check_sums(draft)  # what was copied, not what was looked at before
+
+
+def _whole(folder):
+    try:
+        return store.check_sums(folder) > 0
+    except ZooError:
+        return False
 
 
 def _opened(source, scratch, sha256):
@@ -185,5 +194,5 @@ def _download(url, path):
                     count += file.write(block)
         if expected is not None and count != int(expected):
             raise OSError(f"{count} of {expected} bytes came")
-    except (urllib.error.URLError, OSError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise ZooError(f"this cannot be fetched ({error}). Received: {url}") from None

@@ -231,6 +231,16 @@ def test_a_connection_that_the_server_ended_is_opened_anew(reference, pictures):
     assert not ask._transport.idle
 
 
+@pytest.mark.parametrize("url, address", [
+    ("grpc://[::1]:33755", "[::1]:33755"), ("grpc://[::1]", "[::1]:8500"),
+    ("grpc://host", "host:8500"), ("grpc://127.0.0.1:9", "127.0.0.1:9")])
+def test_addresses_of_grpc(url, address):
+    pytest.importorskip("grpc")
+    with Client(url, "tiny") as ask:
+        assert ask._transport.address == address
+
+
+
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_no_server(closed_port, pictures, scheme):
     address = f"{scheme}://127.0.0.1:{closed_port}"

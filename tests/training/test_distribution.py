@@ -29,6 +29,23 @@ for layer in trainer.model.backbone.layers:
     if isinstance(layer, keras.layers.BatchNormalization):
         layer.trainable = False
 row = trainer.run()
+if replicas > 1:  # what is saved of statistics that replicas keep apart is their mean, also here
+    moving = [v for v in trainer.model.non_trainable_variables if "moving" in v.path]
+    before = [np.asarray(v) for v in moving]
+
+    @tf.function
+    def apart():
+        def one():
+            which = tf.distribute.get_replica_context().replica_id_in_sync_group
+            for v in moving:
+                v.value.assign_add(tf.fill(v.shape, tf.cast(2 * which, "float32")))
+        strategy.run(one)
+
+    apart()
+    trainer._save()
+    for v, value in zip(moving, before, strict=True):
+        for part in strategy.experimental_local_results(v.value):
+            np.testing.assert_allclose(part, value + 1, rtol=1e-4, atol=1e-4)
 np.savez(out + "/end.npz", loss=row["loss"], *[np.asarray(v) for v in
                                               trainer.model.trainable_variables])
 """

@@ -112,3 +112,17 @@ def test_a_field_of_another_kind_is_told_by_its_name(fields, message):
     recipe = load_recipe(ROOT / "recipes" / "rotnet_nin_cifar10.py")
     with pytest.raises(ValueError, match=message):
         recipe.replace(**fields)
+
+
+@pytest.mark.parametrize("schedule, message", [
+    ({"kind": "constant", "warmup": 0.1}, "unknown option of the schedule 'constant'"),
+    ({"kind": "one_cycle", "warm_up": 0.1}, "unknown option.*Did you mean 'warmup'"),
+    ({"kind": "one_cycle", "warmup": 2}, "0 to less than 1. Received"),
+    ({"kind": "steps"}, "has `epochs`, ascending"),
+    ({"kind": "steps", "epochs": [6, 3], "factor": 0.1}, "has `epochs`, ascending"),
+    ({"kind": "steps", "epochs": [3, 6]}, "has a `factor`, or `factors`"),
+    ({"kind": "steps", "epochs": [3, 6], "factors": [0.1]}, "for each of its epochs"),
+])
+def test_a_schedule_that_is_none_is_told(schedule, message):
+    with pytest.raises(ValueError, match=message):
+        build(schedule, 0.1, 100, 10)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_pretext import data
+from keras_pretext import data, zoo
 from keras_pretext.data.source import check_held_out
 from keras_pretext.training import (
     Recipe,
@@ -109,6 +109,27 @@ def test_a_run_begins_with_the_backbone_of_another(npz, tmp_path):
     assert Trainer(recipe, tmp_path / "second", progress=False).step == 3
 
 
+def test_the_manifest_keeps_the_first_command_and_the_version_it_began_with(
+        npz, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_PRETEXT_ZOO", str(tmp_path / "zoo"))
+    train(small(npz), tmp_path / "first", progress=False)
+    zoo.publish(tmp_path / "first", "begun", root=tmp_path / "zoo", saved_model=False)
+    recipe, out = small(npz, initial="begun"), tmp_path / "run"
+    for k, command in enumerate(("pretrain r.py", "pretrain run", "pretrain run --xla")):
+        monkeypatch.setattr(sys, "argv", ["keras-pretext", *command.split()])
+        train(recipe, out, progress=False, max_steps=2)
+        zoo.publish(tmp_path / "first", "begun", root=tmp_path / "zoo", saved_model=False)
+        manifest = json.loads((out / "manifest.json").read_text())
+        assert manifest["command"] == "keras-pretext pretrain r.py"
+        assert manifest["initial"] == "begun@1"
+        assert manifest.get("resumed_by") == (f"keras-pretext {command}" if k else None)
+    monkeypatch.setattr(sys, "argv", ["keras-pretext", "pretrain", "run"])
+    train(recipe, out, progress=False)
+    card = zoo.info(zoo.publish(out, "other", root=tmp_path / "zoo", saved_model=False))
+    assert card["recipe"]["initial"] == "begun@1"
+    assert card["command"] == "keras-pretext pretrain r.py"
+
+
 def test_initial_weights_of_another_backbone_are_refused(npz, tmp_path):
     train(small(npz, epochs=0.2), tmp_path / "short", progress=False)
     with pytest.raises(ValueError, match="of a backbone as the recipe's"):
@@ -201,6 +222,14 @@ def test_two_processes_do_not_train_in_one_folder(npz, tmp_path):
         train(small(npz), tmp_path, progress=False)
     assert not (tmp_path / "metrics.jsonl").exists()
     train(small(npz), tmp_path, progress=False, max_steps=1)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n')
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    for recipe in (small(npz), small(npz, seed=1)):
+        with locked(tmp_path), pytest.raises(ValueError, match="another process is training"):
+            Trainer(recipe, tmp_path, progress=False)
+    Trainer(small(npz), tmp_path, progress=False)  # as --check does
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert after == before  # also the log: a row after the checkpoint goes when training goes on
 
 
 def test_a_model_is_saved_whole_or_not_at_all(tmp_path):
@@ -283,6 +312,7 @@ def test_an_unwritable_folder_is_refused_before_any_work(npz, tmp_path):
     ({"backbone": "alexnett"}, "Did you mean 'alexnet'"),
     ({"data": "npz:/nowhere.npz"}, "no such .npz"),
     ({"schedule": {"kind": "one-cycle"}}, "Did you mean 'one_cycle'"),
+    ({"epochs": float("inf")}, "epochs is positive"),
     ({"precision": "float16"}, "mixed_bfloat16"),
     ({"batchsize": 3}, "Did you mean 'batch_size'"),
 ])

@@ -115,6 +115,31 @@ def test_one_file_of_weights_serves_the_model_and_the_saved_model(entry):
         ).st_size < 10_000
 
 
+def test_verify_finds_a_card_of_another_model(entry):
+    card = store.read_json(entry / "card.json")
+    card["task"]["config"]["image_size"] = 7
+    store.write_json(entry / "card.json", card)
+    store.write_json(entry / "sha256.json", {
+        **store.read_json(entry / "sha256.json"), "card.json": store.sha256(entry / "card.json")})
+    with pytest.raises(store.ZooError, match="the card tells of another task"):
+        zoo.verify(entry)
+
+
+def test_a_saved_model_without_its_signatures_is_one_error(entry):
+    import tensorflow as tf
+
+    shutil.rmtree(entry / "saved_model" / "variables")
+    weights = entry / "saved_model" / "assets" / store.WEIGHTS
+    content = weights.read_bytes()
+    tf.saved_model.save(tf.Module(), str(entry / "saved_model"))
+    weights.parent.mkdir(exist_ok=True)
+    weights.write_bytes(content)
+    store.write_json(entry / "sha256.json", {
+        file: store.sha256(entry / file) for file in store.files_of(entry)})
+    with pytest.raises(store.ZooError, match="the SavedModel cannot be loaded.*'features'"):
+        zoo.verify(entry)
+
+
 def test_verify_finds_weights_written_anew_without_their_saved_model(entry):
     """Their places in the file are other ones, and those of the graph lead astray."""
     rewrite(entry, store.weights_of(entry), lambda arrays: None)
@@ -182,6 +207,8 @@ def test_a_loaded_entry_published_again_has_the_same_weights(entry, tmp_path):
     ("x", {"license": "MIT"}, "unknown field of a zoo card. Did you mean 'licence'"),
     ("x", {"metrics": [{"protocol": "p", "taps": {"block1": {}}}]}, "a metric of a card is"),
     ("x", {"paper": {"p": 75.0}}, "a paper's row is"),
+    ("x", {"name": "y", "limits": "z"}, "of the model itself.*Received: name='y'"),
+    ("x", {"golden_tolerance": 1e9}, "of the model itself"),
 ])
 def test_publish_refuses_before_writing(model, tmp_path, name, card, message):
     with pytest.raises(ValueError, match=message):
@@ -238,7 +265,7 @@ def test_what_was_tried_is_kept_for_the_scoreboard_only(entry, npz, tmp_path, ca
     taps = {"last": [0.3], "last_mean": 0.3, "last_std": 0.01, "best_mean": 0.31}
     rows = [{"protocol": "p", "settings": {"test": "d/test", "weights_from": weights, "epochs": 3},
              "taps": {"conv1": {**taps, "last_mean": low}, "conv2": {**taps, "last_mean": high}}}
-            for weights, low, high in (("runs/r", 0.2, 0.3), ("random", 0.4, 0.25))]
+            for weights, low, high in ((str(tmp_path / "run"), 0.2, 0.3), ("random", 0.4, 0.25))]
     (tmp_path / "m.json").write_text(json.dumps(rows))
     root = entry.parents[1]
     command = ["publish", str(tmp_path / "run"), "some_net", "--root", str(root), "--tried"]
@@ -269,7 +296,7 @@ def test_what_is_measured_later_goes_on_the_card(entry, tmp_path, capsys):
 
     taps = {"block2": {"last": [0.5], "last_mean": 0.5, "last_std": 0.01, "best_mean": 0.51}}
     rows = [{"protocol": "p", "settings": {"test": "d/test", "weights_from": weights}, "taps": taps}
-            for weights in ("/some/place/run", "random")]
+            for weights in (str(entry), "random")]
     (tmp_path / "m.json").write_text(json.dumps(rows))
     command = ["zoo", "add-metrics", "tiny_rotnet", "--metrics", str(tmp_path / "m.json")]
     weights = (entry / store.weights_of(entry)).read_bytes()
@@ -311,6 +338,24 @@ def test_what_is_measured_later_goes_on_the_card(entry, tmp_path, capsys):
     (entry / "golden.npz").write_bytes(b"")
     with pytest.raises(store.ZooError, match="SHA-256"):
         zoo.add_metrics("tiny_rotnet", rows)
+
+
+def test_metrics_of_other_weights_are_not_the_entrys(entry, tmp_path):
+    def row(place, weights="0"):
+        return {"protocol": "p", "settings": {"weights_from": place, "weights": weights},
+                "taps": {"block2": {"last": [0.5], "last_mean": 0.5, "last_std": 0.01,
+                                    "best_mean": 0.51}}}
+
+    shelf = entry.parents[1] / "other" / "1"
+    shutil.copytree(entry, shelf)
+    store.write_json(shelf / "card.json", {**store.read_json(shelf / "card.json"), "name": "other"})
+    for place in ("runs/supervised", str(shelf), "./run"):
+        with pytest.raises(store.ZooError, match="of other weights than.*--label.*Received: p of"):
+            zoo.add_metrics("tiny_rotnet", [row(place)])
+    assert zoo.add_metrics("tiny_rotnet", [row("tiny_rotnet", "1"), row("supervised")]) == 2
+    assert zoo.add_metrics("tiny_rotnet", [row("runs/once", "1") | {"protocol": "q"}]) == 1
+    assert [m["settings"]["weights_from"] for m in zoo.info("tiny_rotnet")["metrics"]] == [
+        "this entry", "supervised", "this entry"]
 
 
 def test_metrics_that_cannot_be_added_leave_the_entry_as_it_was(entry, monkeypatch):

@@ -6,6 +6,7 @@ import http.server
 import io
 import json
 import os
+import pathlib
 import shutil
 import tarfile
 import threading
@@ -123,6 +124,53 @@ def test_what_is_installed_stays_as_it_is(here, tmp_path):
     before = (here / "tiny_rotnet" / "1" / "golden.npz").stat().st_mtime_ns
     assert zoo.fetch(tmp_path / "elsewhere", "tiny_rotnet@1") == ["tiny_rotnet@1"]
     assert (here / "tiny_rotnet" / "1" / "golden.npz").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("file", ["card.json", "golden.npz"])
+def test_a_damaged_one_that_is_installed_is_mended(here, tmp_path, file):
+    zoo.fetch(tmp_path / "elsewhere")
+    whole = (here / "tiny_rotnet" / "1" / file).read_bytes()
+    (here / "tiny_rotnet" / "1" / file).write_bytes(whole[:-1])
+    assert zoo.fetch(tmp_path / "elsewhere", "tiny_rotnet@1") == ["tiny_rotnet@1"]
+    assert (here / "tiny_rotnet" / "1" / file).read_bytes() == whole
+    assert sorted(os.listdir(here / "tiny_rotnet")) == ["1", "2"]
+
+
+def test_what_is_cut_on_its_way_is_not_installed(here, tmp_path, monkeypatch):
+    path, copytree = archive(tmp_path, ".tar"), shutil.copytree
+
+    class Cut(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(path.stat().st_size + 1))
+            self.end_headers()
+            self.wfile.write(path.read_bytes())
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cut) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(store.ZooError, match=f"{path.stat().st_size} of .* bytes came"):
+            zoo.fetch(f"http://127.0.0.1:{server.server_port}/models.tar")
+        server.shutdown()
+    with pytest.raises(store.ZooError, match="cannot be fetched"):
+        zoo.fetch("http://127.0.0.1:1/my models.tar")
+
+    def cut(source, target, *more, **options):
+        copytree(source, target, *more, **options)
+        for file in pathlib.Path(target).glob("golden.npz"):
+            file.write_bytes(b"")
+
+    monkeypatch.setattr(shutil, "copytree", cut)
+    with pytest.raises(store.ZooError, match="golden.npz does not have its SHA-256 sum"):
+        zoo.fetch(tmp_path / "elsewhere")
+    assert not here.exists() or not [*here.rglob("card.json")]
+
+
+def test_a_link_to_a_folder_outside_is_refused(here, tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "elsewhere" / "tiny_rotnet" / "2" / "more").symlink_to(tmp_path / "outside")
+    with pytest.raises(store.ZooError, match="leads out of it.*'more'"):
+        zoo.fetch(tmp_path / "elsewhere")
+    assert not here.exists()
 
 
 def test_without_a_place_of_its_own_it_is_the_users(here, tmp_path, monkeypatch):
