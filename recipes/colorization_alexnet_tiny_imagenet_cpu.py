@@ -11,7 +11,7 @@ without its fully connected layers, on lightness; pictures of 64 pixels are seen
 180, and colours are asked at 14x14 places.
 Cost: 12 minutes on one CPU core that shared its host, for 3 epochs or, with AMX, 5.
 Command: keras-pretext pretrain recipes/colorization_alexnet_tiny_imagenet_cpu.py
-The entry: --set initial=colorization_alexnet --set epochs=5
+The entry: --set initial=colorization_alexnet@1 (no longer shipped) --set epochs=5
 """
 
 from keras_pretext.training import Recipe

@@ -8,7 +8,7 @@ in 75, halved) of pictures enlarged to 128 pixels; 100 permutations, fully conne
 and 1024 units.
 Cost: 37 minutes on one CPU core for 2 epochs, 24 with AMX.
 Command: keras-pretext pretrain recipes/damaged_jigsaw_alexnet_tiny_imagenet_cpu.py
-The second two: --set initial=cdjp_alexnet
+The second two: --set initial=cdjp_alexnet@1 (no longer shipped)
 """
 
 from keras_pretext.training import Recipe
