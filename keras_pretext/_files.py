@@ -35,23 +35,30 @@ def get(path):
         return file.read()
 
 
-def below(folder, suffixes, above=frozenset()):
+def below(folder, suffixes, links=True):
     """Yields the files, at any depth of a local folder, whose suffix is among some.
 
-    Hidden ones are passed over; links are followed, but for those that lead to a folder they are
-    in.
+    Hidden ones, and folders that may not be read, are passed over. With `links`, those to folders
+    are followed, after all that is no link: no folder is looked into twice.
     """
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from below(entry.path, suffixes, above | {real})
-            elif os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file():
-                yield pathlib.Path(entry.path)
+    folders, linked, seen = [folder], [], set()
+    while folders or linked:
+        place = folders.pop() if folders else linked.pop()
+        real = os.path.realpath(place)
+        if real in seen:
+            continue
+        seen.add(real)
+        with contextlib.suppress(PermissionError), os.scandir(place) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                with contextlib.suppress(OSError):  # such as a link to itself
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif entry.is_dir():
+                        linked += [entry.path] * links
+                    elif os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file():
+                        yield pathlib.Path(entry.path)
 
 
 def as_text(name):

@@ -4,7 +4,7 @@ Paper: RP+Col 66.6 % ImageNet top-5, RP alone 59.2 % (Doersch and Zisserman, ICC
 2017).
 Ours: linear block1 and block3 on CIFAR-10 42.50 and 43.48 % (random weights 38.86 and 32.23 %),
 non-linear block3 63.19 % (53.47 %; 5 probe epochs, 3 seeds: the card of `ensemble_resnet`; after 1
-epoch instead of 8 41.63, 38.16 and 58.43 %). Patches of 12 pixels, two by two, of 32-pixel pictures.
+epoch instead of 8: 41.63, 38.16 and 58.43 %). Patches of 12 pixels, two by two, of pictures of 32.
 Cost: 56 minutes on one CPU core with AMX that shared its host.
 Command: keras-pretext pretrain recipes/ensemble_resnet_cifar10_cpu.py
 Other rows: --set 'task.only=["rp"]', '["rp", "ex"]', '["rp", "col", "ex"]', each also with

@@ -29,7 +29,7 @@ def _inspect(path):
     """`(jpeg, size, mark, None)` of a readable picture, or three Nones and the reason.
 
     `jpeg` says that TensorFlow reads the file by itself. Of a plain JPEG only the header and the
-    end are read; other pictures are decoded once. `mark` is an integer of what was read.
+    end are read; other pictures are decoded once. `mark` is a checksum of these, 0 of a JPEG.
     """
     try:
         with Image.open(path) as picture:
@@ -38,12 +38,11 @@ def _inspect(path):
             if picture.format == "JPEG" and is_plain(picture):
                 with open(path, "rb") as file:
                     file.seek(max(0, os.path.getsize(path) - 64))
-                    end = file.read()
-                if not ends(end):
-                    picture.load()
-                return True, picture.size, zlib.crc32(end), None
-            picture = to_rgb(picture)
-            return False, picture.size, zlib.crc32(picture.tobytes()), None
+                    if not ends(file.read()):
+                        picture.load()
+                return True, picture.size, 0, None
+            size = to_rgb(picture).size
+        return False, size, zlib.crc32(pathlib.Path(path).read_bytes()), None
     except UNREADABLE as error:
         return None, None, None, reason(error)
 
@@ -56,13 +55,13 @@ def _in_split(path, files, split):
     """
     levels = {file.relative_to(path).parts[0] for file in files
               if len(file.relative_to(path).parts) > 1}
-    splits = {level.lower(): level for level in levels if level.lower() in SPLITS}
-    others = levels - {*splits.values()}
+    splits = sorted(level for level in levels if level.lower() in SPLITS)
+    others = levels - {*splits}
     if len(splits) >= 2 or (splits and not others) or split in others:
-        found = split if split in levels else splits.get(split.lower())
-        if found is None:
-            raise DataError(unknown_name(f"split of {path}", split, splits.values()))
-        path = path / found
+        alike = [level for level in splits if level.lower() == split.lower()]
+        if split not in levels and not alike:
+            raise DataError(unknown_name(f"split of {path}", split, splits))
+        path = path / (split if split in levels else alike[0])
         files = [file for file in files if path in file.parents]
     return path, files
 
@@ -93,7 +92,7 @@ class ImageFolder(Source):
         if not path.is_dir():
             raise DataError(f"there is no such folder. Received: {str(path)!r}")
         self.name, self.split = f"folder:{path}", split
-        files = sorted(below(path, SUFFIXES))
+        files = sorted(below(path, SUFFIXES, links))
         if not links:
             files = [p for p in files if p.resolve().is_relative_to(path.resolve())]
         if not files:
@@ -184,12 +183,12 @@ class ImageFolder(Source):
         return self._labels
 
     def fingerprint(self):
-        """Over the names below the folder, the sizes, and the ends of the files.
-
-        64 bytes of every plain JPEG, 4,096 of 64 files, and all pixels of what is no plain JPEG.
+        """Over the names below the folder, the sizes, the ends of 64 of the files, and all of
+        those that are no plain JPEG: their size need not tell of other pixels.
         """
         parts = [f"{os.path.relpath(p, self._path)}:{os.path.getsize(p)}\n" for p in self.paths]
-        parts.append(self._marks)
+        if not self._jpeg.all():
+            parts.append(self._marks)
         for k in sampled(len(self.paths)):
             with open(self.paths[k], "rb") as file:
                 file.seek(max(0, os.path.getsize(self.paths[k]) - 4096))

@@ -1,9 +1,9 @@
 """The explorer's page: controls, and figures drawn as HTML with the pictures inside it."""
 
+import asyncio
 import functools
 import html
 import os
-import threading
 
 from keras_pretext import tasks
 from keras_pretext.evaluation.report.page import data_uri, drawn
@@ -101,10 +101,9 @@ class Explorer:
         self._task = functools.lru_cache(None)(tasks.get)
         self._kept = functools.lru_cache(64)(self._figures)
         self._near = functools.lru_cache(8)(self._neighbours)
-        self._one = threading.Lock()
 
     def show(self, data, k, view, task, seed, model, turns, left, top, side):
-        """HTML of a view; what cannot be shown is told in its place. One at a time.
+        """HTML of a view; what cannot be shown is told in its place.
 
         Args:
             data, task, model: names.
@@ -119,8 +118,7 @@ class Explorer:
                   "hole": (int(left), int(top), int(side))}
         chosen = tuple((name, chosen[name]) for name in sorted(_USES[view]))
         try:
-            with self._one:
-                return self._kept(data, k, view, chosen)
+            return self._kept(data, k, view, chosen)
         except (ValueError, RuntimeError) as error:
             return f'<p class="wrong" role="alert">{_plain(_e(error))}</p>'
 
@@ -186,6 +184,16 @@ def blocks(explorer):
         def chosen(event: gr.EventData):
             return int(event.index)
 
+        turn = asyncio.Lock()
+
+        async def shown(data, picture, view, task, seed, model, turns, left, top, side,
+                        request: gr.Request):
+            async with turn:  # one at a time, and none for a page that was closed meanwhile
+                if await request.request.is_disconnected():
+                    return gr.skip()
+                return await asyncio.to_thread(explorer.show, data, picture, view, task, seed,
+                                               model, turns, left, top, side)
+
         def asked(name):
             return [gr.update(visible=part in _USES[name])
                     for part in ("task", "seed", "model", "turns", "hole")]
@@ -197,7 +205,7 @@ def blocks(explorer):
         sheet.select(chosen, None, picture, **quiet)
         view.change(asked, view, [task, seed, model, turns, hole], **quiet)
         controls = [data, picture, view, task, seed, model, turns, left, top, side]
-        gr.on([page.load, *(control.change for control in controls)], explorer.show, controls,
+        gr.on([page.load, *(control.change for control in controls)], shown, controls,
               figures, trigger_mode="always_last", **{**quiet, "show_progress": "minimal"})
     return page
 

@@ -291,6 +291,8 @@ def _begin(out, videos, recipe, weights):
         plan[STAGES[name]][name] = value
     path = os.path.join(out, WORK, "plan.json")
     known = json.loads(get(path)) if gfile().exists(path) else plan
+    for stage, field in (("tracks", "contents"), ("features", "weights")):
+        known[stage].setdefault(field, plan[stage][field])  # former versions did not ask
     changed = [stage for stage in plan if known[stage] != plan[stage]]
     if "tracks" in changed:
         fields = [name for name in plan["tracks"] if known["tracks"].get(name) !=

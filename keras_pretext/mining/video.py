@@ -38,12 +38,18 @@ def find(videos):
 
 
 def mark(path):
-    """A file's size and a checksum of its ends, a list: of another video it is another."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        ends = file.read(_ENDS)
-        file.seek(max(0, size - _ENDS))
-        return [size, zlib.crc32(ends + file.read())]
+    """A file's size and a checksum of its ends, a list: of another video it is another.
+
+    None of one that cannot be read, which is told when its turn comes.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            ends = file.read(_ENDS)
+            file.seek(max(0, size - _ENDS))
+            return [size, zlib.crc32(ends + file.read())]
+    except OSError:
+        return None
 
 
 def frames(path, short_side):

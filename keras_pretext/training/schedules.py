@@ -23,29 +23,26 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "total_steps": self.total_steps, "warmup": self.warmup}
 
 
-def _wrong_one_cycle(options):
-    warmup = options.get("warmup", 0)
-    if not (isinstance(warmup, int | float) and 0 <= warmup < 1):
-        return "the schedule 'one_cycle' has a `warmup`, the share of the run, 0 to less than 1"
-    return None
-
-
-def _wrong_steps(options):
-    epochs, factors = options.get("epochs"), options.get("factors")
-    if not isinstance(epochs, list | tuple) or [*epochs] != sorted(epochs):
-        return "the schedule 'steps' has `epochs`, ascending"
-    if ("factor" in options) == (factors is not None):
-        return "the schedule 'steps' has a `factor`, or `factors`, one for each of its epochs"
-    if factors is not None and len(factors) != len(epochs):
-        return "the schedule 'steps' has one of its `factors` for each of its epochs"
-    return None
-
-
 _OPTIONS = {"constant": (), "one_cycle": ("warmup",), "steps": ("epochs", "factor", "factors")}
-_WRONG = {
-    "constant": lambda options: None,
-    "one_cycle": _wrong_one_cycle,
-    "steps": _wrong_steps}
+
+
+def _numbers(values):
+    return isinstance(values, list | tuple) and all(isinstance(v, int | float) for v in values)
+
+
+def _wrong(kind, options):
+    """What is wrong with the options of a schedule, in words; None where nothing is."""
+    warmup, epochs = options.get("warmup", 0), options.get("epochs")
+    if not (_numbers([warmup]) and 0 <= warmup < 1):
+        return "a `warmup` is the share of the run, 0 to less than 1"
+    if kind != "steps":
+        return None
+    if not epochs or not _numbers(epochs) or [*epochs] != sorted(epochs) or epochs[0] < 0:
+        return "the schedule 'steps' has `epochs`, ascending"
+    factors = options.get("factors", [options.get("factor")] * len(epochs))
+    if not _numbers(factors) or len(factors) != len(epochs) or {"factor", "factors"} <= {*options}:
+        return "the schedule 'steps' has a `factor`, or `factors`, one for each of its epochs"
+    return None
 
 
 def build(spec, learning_rate, steps_per_epoch, epochs):
@@ -68,8 +65,7 @@ def build(spec, learning_rate, steps_per_epoch, epochs):
         if name not in _OPTIONS[kind]:
             raise ValueError(unknown_name(f"option of the schedule {kind!r}", name,
                                           _OPTIONS[kind]))
-    wrong = _WRONG[kind](options)
-    if wrong:
+    if wrong := _wrong(kind, options):
         raise ValueError(f"{wrong}. Received: {spec}")
     if kind == "one_cycle":
         return OneCycle(learning_rate, round(steps_per_epoch * epochs), **options)

@@ -623,11 +623,11 @@ class Trainer:
         command = "keras-pretext" if command == "__main__.py" else command  # python -m ...cli
         command = {"command": " ".join([command, *sys.argv[1:]])}
         kept = self.out / "manifest.json"
-        begun = json.loads(kept.read_text()) if self.step and kept.exists() else {}
+        begun = json.loads(kept.read_text()) if kept.exists() else {}
         if begun:
             command = {"command": begun["command"], "resumed_by": command["command"]}
-        initial = begun.get("initial") if begun else self.recipe.initial and store.full_name(
-            self.recipe.initial)
+        initial = begun.get("initial") if self.step else (
+            self.recipe.initial and store.full_name(self.recipe.initial))
         checkpoint.write_json(self.out / "manifest.json", {
             "recipe": self.recipe.to_dict(), "recipe_fingerprint": self.recipe.fingerprint(),
             "data": {"name": self.data.name, "split": self.data.split,

@@ -253,7 +253,7 @@ def publish(model, name, root="zoo", card=None, run=None, version=None, image_si
                        f"{taken[-1] + 1}. Received: {version}")
     config = weights.config_of(model)
     size = model.task.image_size if image_size is None else checked_side(image_size)
-    fields = _fields(name, run, model.task, card or {})  # before anything is computed or written
+    fields = _fields(name, run, model, card or {})  # before anything is computed or written
 
     with store.Draft(shelf / str(version)) as draft, precision("float32"):
         store.write_json(draft / "config.json", config)
@@ -318,9 +318,11 @@ def add_metrics(name, metrics=(), over_training=(), limits=None):
     folder = store.find(name)
     store.check_sums(folder)
     card = store.read_json(folder / "card.json")
-    count = 0
-    for field, found in (("metrics", _without_places(
-                             _told(metrics, card["name"], known=card.get("metrics") or ()))),
+    count, own = 0, {m["settings"].get("weights") for m in card.get("metrics") or ()
+                     if m.get("settings") and cards.weights_of(m, card["name"]) == "this entry"}
+    if metrics:
+        own = {*own, _digest(pretext_model(folder))} - {None}
+    for field, found in (("metrics", _without_places(_told(metrics, card["name"], own))),
                          ("over_training", over_training)):
         known = card.get(field) or []
         new = [row for row in found if row not in known]
@@ -366,7 +368,7 @@ def set_aside(run, name, root="zoo", metrics=(), limits=None):
     if not metrics:
         raise ZooError("what was tried has a measured number: --metrics takes what `probe --json` "
                        f"wrote. Received: none for {name}")
-    fields = _fields(name, run, load_run(run).task, {"metrics": metrics, "limits": limits or None})
+    fields = _fields(name, run, load_run(run), {"metrics": metrics, "limits": limits or None})
     task, backbone = ({"name": fields["recipe"][part][0], "config": fields["recipe"][part][1]}
                       for part in ("task", "backbone"))
     path = pathlib.Path(root) / store.TRIED / f"{name}.json"
@@ -376,7 +378,7 @@ def set_aside(run, name, root="zoo", metrics=(), limits=None):
     return path
 
 
-def _fields(name, run, task, given):
+def _fields(name, run, model, given):
     """The card's fields that are known: what the run tells and what is given, which goes before.
 
     Raises:
@@ -389,46 +391,40 @@ def _fields(name, run, task, given):
         if field in given:
             raise ZooError(f"a card's {', '.join(_FOUND)} are of the model itself and not to be "
                            f"given. Received: {field}={given[field]!r}")
-    fields = {**_provenance(run, task), **given}
+    fields = {**_provenance(run, model.task), **given}
     cards.check(fields)
     if fields.get("metrics"):
-        fields["metrics"] = _told(fields["metrics"], name, run)
+        fields["metrics"] = _told(fields["metrics"], name, {_digest(model)})
     return _without_places(fields)
 
 
-def _told(metrics, name, run=None, known=()):
+def _told(metrics, name, own):
     """Metrics as the card `name` holds them: each says whose weights it is of.
 
-    `run` is the folder that the entry is made of, `known` are the card's metrics so far.
+    Args:
+        own: digests of the entry's weights, as metrics have them (`settings["weights"]`).
 
     Raises:
-        ZooError: for one that was measured elsewhere than on the entry or the run it is made of.
+        ZooError: for one that was measured at a place, on other weights.
     """
     from keras_pretext.zoo import card as cards
 
-    own = {m["settings"]["weights"] for m in known if "weights" in (m.get("settings") or {})
-           and cards.weights_of(m, name) == "this entry"}
     for metric in metrics:
         settings = metric.get("settings") or {}
-        place = settings.get("weights_from", "")
-        if (os.sep in place and settings.get("weights") not in own
-                and not _is_own(pathlib.Path(place), name, run)):
-            raise ZooError(f"this metric may be of other weights than those of {name}: probe the "
-                           f"entry by its name, or say with --label what they are (supervised, "
-                           f"or {name}). Received: {metric['protocol']} of {place}")
+        place = settings.get("weights_from") or ""
+        if os.sep in place and settings.get("weights") not in own:
+            raise ZooError(f"this metric is of other weights than those of {name}: probe the entry "
+                           f"by its name, or say with `probe --label` what they are (supervised, "
+                           f"...; no {os.sep!r} in it). Received: {metric['protocol']} of {place}")
     return [{**metric, "settings": {
         **(metric.get("settings") or {}), "weights_from": cards.weights_of(metric, name)}}
             for metric in metrics]
 
 
-def _is_own(place, name, run):
-    """Whether a path is a run's, or an entry's of that name."""
-    if run is not None and pathlib.Path(run).resolve() == place.resolve():
-        return True
-    try:
-        return store.read_json(store.find(place) / "card.json").get("name") == name
-    except ZooError:
-        return False
+def _digest(model):
+    from keras_pretext.evaluation.features import weights_digest
+
+    return weights_digest(model.backbone)[:16]
 
 
 def _without_places(value):

@@ -135,10 +135,11 @@ def find(name):
 
 def full_name(name):
     """`name@version` of an entry that is called by its name; a path is given back as it is."""
-    if os.sep in str(name) or pathlib.Path(name).exists():
+    try:
+        folder = find(name)
+    except ZooError:  # a run's, or a file's
         return str(name)
-    folder = find(name)
-    return f"{folder.parent.name}@{folder.name}"
+    return str(name) if os.sep in str(name) else f"{folder.parent.name}@{folder.name}"
 
 
 def _check_no_run(path):

@@ -125,16 +125,17 @@ def _place(folder):
 
 def _install(folder, root):
     target = root / _place(folder)
-    if not (target.exists() and _whole(target)):
+    if not (target.is_symlink() or target.exists() and _whole(target)):
         with store.Draft(target, replace=target.exists()) as draft:
             shutil.copytree(folder, draft, dirs_exist_ok=True, symlinks=True)
             store.check_sums(draft)  # what was copied, not what was looked at before
 
 
 def _whole(folder):
+    """Whether an installed entry has all that it came with; it may have other files besides."""
     try:
-        return store.check_sums(folder) > 0
-    except ZooError:
+        return store.check_sums(folder, [*store.read_json(folder / "sha256.json")]) > 0
+    except (ZooError, TypeError):
         return False
 
 

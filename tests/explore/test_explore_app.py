@@ -15,6 +15,7 @@ from browser import CHROMIUM, Browser
 from PIL import Image
 
 from keras_pretext import backbones, cli, tasks, zoo
+from keras_pretext.explore import app as explorer_app
 from keras_pretext.explore import server as servers
 from keras_pretext.tasks.base import registry
 
@@ -153,8 +154,8 @@ def test_only_loopback_names_reach_it(served):
         socket.create_connection(("127.0.0.2", served), timeout=5)
 
 
-def called(port, **changes):
-    """What the page's main function answers to a message made by hand."""
+def asking(port, **changes):
+    """A connection by which the page's main function was asked, with a message made by hand."""
     config = json.loads(ask(port, "/config")[1])
     one = max(config["dependencies"], key=lambda d: len(d["inputs"]))
     values = {"data": None, "k": 0, "view": "Puzzle", "task": "rotation", "seed": 0,
@@ -164,8 +165,19 @@ def called(port, **changes):
                               if c["props"].get("elem_id") == "data")
     body = json.dumps({"data": [*values.values()], "fn_index": one["id"],
                        "session_hash": "by_hand"}).encode()
-    status, answer, _ = ask(port, "/gradio_api/run/predict", "POST", body)
-    return status == 200, answer.decode()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", "/gradio_api/run/predict", body,
+                       {"Content-Type": "application/json"})
+    return connection
+
+
+def called(port, **changes):
+    """Whether it answers, and what."""
+    connection = asking(port, **changes)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status == 200, text
 
 
 @needs_gradio
@@ -189,6 +201,36 @@ def test_messages_made_by_hand_reach_nothing_else(served, place):
         done, text = called(served, **change)
         assert not done and SECRET not in text, change
     assert called(served, seed=1)[0]
+
+
+@needs_gradio
+def test_one_at_a_time_and_none_for_a_page_that_is_closed(served, monkeypatch):
+    shown, now = [], []
+
+    def show(self, *controls):
+        now.append(controls)
+        shown.append((controls[4], len(now)))
+        time.sleep(1)
+        now.pop()
+        return "<p>here</p>"
+
+    monkeypatch.setattr(explorer_app.Explorer, "show", show)
+    threads = [threading.Thread(target=called, args=(served,), kwargs={"seed": 1})]
+    threads[0].start()
+    while not shown:
+        time.sleep(0.01)
+    gone = [asking(served, seed=2) for _ in range(5)]
+    time.sleep(0.3)
+    for connection in gone:
+        connection.close()
+    time.sleep(0.1)
+    threads += [threading.Thread(target=called, args=(served,), kwargs={"seed": 3})
+                for _ in range(2)]
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert shown == [(1, 1), (3, 1), (3, 1)]
 
 
 def choose(browser, control, value):

@@ -122,6 +122,9 @@ def test_a_field_of_another_kind_is_told_by_its_name(fields, message):
     ({"kind": "steps", "epochs": [6, 3], "factor": 0.1}, "has `epochs`, ascending"),
     ({"kind": "steps", "epochs": [3, 6]}, "has a `factor`, or `factors`"),
     ({"kind": "steps", "epochs": [3, 6], "factors": [0.1]}, "for each of its epochs"),
+    ({"kind": "steps", "epochs": [3, 6], "factors": 0.1}, "for each of its epochs"),
+    ({"kind": "steps", "epochs": ["3", 6], "factor": 0.1}, "has `epochs`, ascending"),
+    ({"kind": "steps", "epochs": [3, 6], "factor": "x"}, "has a `factor`"),
 ])
 def test_a_schedule_that_is_none_is_told(schedule, message):
     with pytest.raises(ValueError, match=message):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from keras_pretext import zoo
+from keras_pretext.evaluation.features import weights_digest
 from keras_pretext.zoo import entry as entries
 from keras_pretext.zoo import store, weights
 
@@ -252,7 +253,7 @@ def test_tables_of_a_run_go_into_its_entry(entry, model, npz, tmp_path, monkeypa
 def test_what_was_tried_is_kept_for_the_scoreboard_only(entry, npz, tmp_path, capsys):
     from keras_pretext.cli import main
     from keras_pretext.evaluation.report import scoreboard
-    from keras_pretext.training import Recipe, train
+    from keras_pretext.training import Recipe, load_run, train
 
     recipe = Recipe(name="r", task=("rotation", {"image_size": 32}), data=f"npz:{npz}",
                     backbone=("exemplar_cnn", {"network": "64c5-64c5-128f", "image_size": 32}),
@@ -263,9 +264,11 @@ def test_what_was_tried_is_kept_for_the_scoreboard_only(entry, npz, tmp_path, ca
         {**manifest, "command": "keras-pretext pretrain r.py --out /some/run --set epochs=0.5 "
          "--set data=npz:/some/folder/a.npz --set 'x=[\"/b/c/d\", \"gs://e/f/g\"]' r/s.py"}))
     taps = {"last": [0.3], "last_mean": 0.3, "last_std": 0.01, "best_mean": 0.31}
-    rows = [{"protocol": "p", "settings": {"test": "d/test", "weights_from": weights, "epochs": 3},
+    digest = weights_digest(load_run(tmp_path / "run").backbone)[:16]
+    rows = [{"protocol": "p", "settings": {"test": "d/test", "weights_from": weights, "epochs": 3,
+                                           "weights": digest},
              "taps": {"conv1": {**taps, "last_mean": low}, "conv2": {**taps, "last_mean": high}}}
-            for weights, low, high in ((str(tmp_path / "run"), 0.2, 0.3), ("random", 0.4, 0.25))]
+            for weights, low, high in (("runs/r", 0.2, 0.3), ("random", 0.4, 0.25))]
     (tmp_path / "m.json").write_text(json.dumps(rows))
     root = entry.parents[1]
     command = ["publish", str(tmp_path / "run"), "some_net", "--root", str(root), "--tried"]
@@ -295,8 +298,10 @@ def test_what_is_measured_later_goes_on_the_card(entry, tmp_path, capsys):
     from keras_pretext.cli import main
 
     taps = {"block2": {"last": [0.5], "last_mean": 0.5, "last_std": 0.01, "best_mean": 0.51}}
-    rows = [{"protocol": "p", "settings": {"test": "d/test", "weights_from": weights}, "taps": taps}
-            for weights in (str(entry), "random")]
+    digest = weights_digest(zoo.load("tiny_rotnet").backbone)[:16]
+    rows = [{"protocol": "p", "settings": {"test": "d/test", "weights_from": weights,
+                                           "weights": digest}, "taps": taps}
+            for weights in ("/some/place/run", "random")]
     (tmp_path / "m.json").write_text(json.dumps(rows))
     command = ["zoo", "add-metrics", "tiny_rotnet", "--metrics", str(tmp_path / "m.json")]
     weights = (entry / store.weights_of(entry)).read_bytes()
@@ -346,10 +351,7 @@ def test_metrics_of_other_weights_are_not_the_entrys(entry, tmp_path):
                 "taps": {"block2": {"last": [0.5], "last_mean": 0.5, "last_std": 0.01,
                                     "best_mean": 0.51}}}
 
-    shelf = entry.parents[1] / "other" / "1"
-    shutil.copytree(entry, shelf)
-    store.write_json(shelf / "card.json", {**store.read_json(shelf / "card.json"), "name": "other"})
-    for place in ("runs/supervised", str(shelf), "./run"):
+    for place in ("runs/supervised", str(entry), "./run"):
         with pytest.raises(store.ZooError, match="of other weights than.*--label.*Received: p of"):
             zoo.add_metrics("tiny_rotnet", [row(place)])
     assert zoo.add_metrics("tiny_rotnet", [row("tiny_rotnet", "1"), row("supervised")]) == 2

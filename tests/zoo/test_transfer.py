@@ -131,8 +131,10 @@ def test_a_damaged_one_that_is_installed_is_mended(here, tmp_path, file):
     zoo.fetch(tmp_path / "elsewhere")
     whole = (here / "tiny_rotnet" / "1" / file).read_bytes()
     (here / "tiny_rotnet" / "1" / file).write_bytes(whole[:-1])
-    assert zoo.fetch(tmp_path / "elsewhere", "tiny_rotnet@1") == ["tiny_rotnet@1"]
+    (here / "tiny_rotnet" / "2" / "notes.txt").write_text("mine")
+    assert zoo.fetch(tmp_path / "elsewhere") == ["tiny_rotnet@1", "tiny_rotnet@2"]
     assert (here / "tiny_rotnet" / "1" / file).read_bytes() == whole
+    assert (here / "tiny_rotnet" / "2" / "notes.txt").read_text() == "mine"
     assert sorted(os.listdir(here / "tiny_rotnet")) == ["1", "2"]
 
 
