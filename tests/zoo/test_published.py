@@ -1,10 +1,13 @@
 """The entries of the repository's own zoo: they verify, and their cards say true things."""
 
 import pathlib
+import shlex
 
 import pytest
 
-from keras_pretext import zoo
+from keras_pretext import cli, zoo
+from keras_pretext.cli.common import settings
+from keras_pretext.training import Recipe, load_recipe
 from keras_pretext.zoo import card as cards
 from keras_pretext.zoo import store
 
@@ -34,6 +37,17 @@ def test_it_verifies_and_its_card_is_whole(name):
     text = (store.find(name) / "README.md").read_text()
     assert text == cards.render(card)
     assert "/root" not in text and "/home" not in text and "/work" not in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_cards_command_is_still_its_recipe(name):
+    """Not of where its pictures lay, and how often it was tested and saved."""
+    card = zoo.info(name)
+    told = cli.parser().parse_args(shlex.split(card["command"])[1:])
+    now = load_recipe(ROOT / told.recipe, **settings(told.set))
+    then = Recipe.from_dict(card["recipe"]).replace(
+        data=now.data, test_images=now.test_images, checkpoint_steps=now.checkpoint_steps)
+    assert then.to_dict() == now.to_dict()
 
 
 def compared(name):
