@@ -35,6 +35,14 @@ def test_the_task_pages_tables_are_the_cards():
         assert row(page, f"non-linear probe, {blocks} blocks") == means(
             f"rotnet_nin_{blocks}_blocks", "gidaris2018-nonlinear", "this entry",
             [f"block{k + 1}" for k in range(blocks)], 10)
+        assert row(page, f"linear probe of 30 epochs, {blocks} blocks") == means(
+            f"rotnet_nin_{blocks}_blocks", "gidaris2018-linear", "this entry",
+            [f"block{k + 1}" for k in range(blocks)], 30)
+    assert row(page, "non-linear probe, random weights of 5 blocks") == means(
+        "rotnet_nin_5_blocks", "gidaris2018-nonlinear", "random",
+        [f"block{k + 1}" for k in range(5)], 10)
+    assert row(page, "non-linear probe, `supervised_nin`") == means(
+        "rotnet_nin", "gidaris2018-nonlinear", "supervised", ["block1", "block2", "block3"], 10)
     longer, = means("rotnet_nin", "gidaris2018-nonlinear", "this entry", ["block2"], 30)
     assert f"{longer:.2f} % with a probe of 30 epochs" in page
     longer, = means("rotnet_nin", "gidaris2018-nonlinear", "this entry", ["block2"], 30, crops=30)
@@ -59,11 +67,26 @@ def test_the_task_pages_tables_are_the_cards():
         assert row(page_of_transitive, f"{kind}, supervised") == means(
             "transitive_vgg16", f"gidaris2018-{kind.replace('-', '')}", "supervised", taps, 5)
     page_of_counting = (ROOT / "docs" / "tasks" / "counting.md").read_text()
-    for title, weights in (("counting", "this entry"), ("random weights", "random")):
+    for title, weights in (("counting", "this entry"), ("random weights", "random"),
+                           ("supervised", "supervised")):
         assert row(page_of_counting, f"linear, {title}") == means(
             "counting_alexnet", "gidaris2018-linear", weights, ["conv3", "conv4", "conv5"], 5)
         assert row(page_of_counting, f"non-linear, {title}") == means(
             "counting_alexnet", "gidaris2018-nonlinear", weights, ["conv3", "conv4", "conv5"], 5)
+    page_of_split_brain = (ROOT / "docs" / "tasks" / "split_brain.md").read_text()
+    page_of_ensemble = (ROOT / "docs" / "tasks" / "ensemble.md").read_text()
+    for title, weights in (("split-brain", "this entry"), ("random weights", "random"),
+                           ("supervised", "supervised")):
+        taps = [f"conv{k}" for k in range(1, 6)]
+        assert row(page_of_split_brain, f"linear, {title}") == means(
+            "split_brain_alexnet", "gidaris2018-linear", weights, taps, 5, data="cifar10_jpeg")
+        assert row(page_of_split_brain, f"non-linear, {title}") == means(
+            "split_brain_alexnet", "gidaris2018-nonlinear", weights, taps[2:], 5)
+        line, = re.findall(rf"^\| {title.replace('split-brain', r'RP.Col')} \|(.*)\|$",
+                           page_of_ensemble, re.M)
+        assert [float(cell.partition("±")[0]) for cell in line.split("|")] == means(
+            "ensemble_resnet", "gidaris2018-linear", weights, ["block1", "block2", "block3"], 5
+        ) + means("ensemble_resnet", "gidaris2018-nonlinear", weights, ["block3"], 5)
     page_of_exemplar = (ROOT / "docs" / "tasks" / "exemplar.md").read_text()
     for title, weights in (("triplets", "this entry"), ("triplets, random weights", "random"),
                            ("triplets, supervised", "supervised")):
