@@ -66,35 +66,27 @@ def test_the_task_pages_tables_are_the_cards():
                        ("non-linear", ["conv3_3", "conv4_3", "conv5_3"])):
         assert row(page_of_transitive, f"{kind}, supervised") == means(
             "transitive_vgg16", f"gidaris2018-{kind.replace('-', '')}", "supervised", taps, 5)
-    page_of_counting = (ROOT / "docs" / "tasks" / "counting.md").read_text()
-    for title, weights in (("counting", "this entry"), ("random weights", "random"),
-                           ("supervised", "supervised")):
-        assert row(page_of_counting, f"linear, {title}") == means(
-            "counting_alexnet", "gidaris2018-linear", weights, ["conv3", "conv4", "conv5"], 5)
-        assert row(page_of_counting, f"non-linear, {title}") == means(
-            "counting_alexnet", "gidaris2018-nonlinear", weights, ["conv3", "conv4", "conv5"], 5)
-    page_of_split_brain = (ROOT / "docs" / "tasks" / "split_brain.md").read_text()
+    five = [f"conv{k}" for k in range(1, 6)]
+    for name, page_of, titles, taps in (
+            ("counting_alexnet", "counting", ("counting", "random weights", "supervised"), five[2:]),
+            ("split_brain_alexnet", "split_brain", ("split-brain", "random weights", "supervised"),
+             five),
+            ("exemplar_triplet_alexnet", "exemplar",
+             ("triplets", "triplets, random weights", "triplets, supervised"), five)):
+        other = (ROOT / "docs" / "tasks" / f"{page_of}.md").read_text()
+        for title, weights in zip(titles, ("this entry", "random", "supervised"), strict=True):
+            assert row(other, f"linear, {title}") == means(
+                name, "gidaris2018-linear", weights, taps, 5, data="cifar10_jpeg")
+            assert row(other, f"non-linear, {title}") == means(
+                name, "gidaris2018-nonlinear", weights, taps[-3:], 5)
     page_of_ensemble = (ROOT / "docs" / "tasks" / "ensemble.md").read_text()
-    for title, weights in (("split-brain", "this entry"), ("random weights", "random"),
+    for title, weights in (("RP+Col", "this entry"), ("random weights", "random"),
                            ("supervised", "supervised")):
-        taps = [f"conv{k}" for k in range(1, 6)]
-        assert row(page_of_split_brain, f"linear, {title}") == means(
-            "split_brain_alexnet", "gidaris2018-linear", weights, taps, 5, data="cifar10_jpeg")
-        assert row(page_of_split_brain, f"non-linear, {title}") == means(
-            "split_brain_alexnet", "gidaris2018-nonlinear", weights, taps[2:], 5)
-        line, = re.findall(rf"^\| {title.replace('split-brain', r'RP.Col')} \|(.*)\|$",
-                           page_of_ensemble, re.M)
+        line, = re.findall(rf"^\| {re.escape(title)} \|(.*)\|$", page_of_ensemble, re.M)
         assert [float(cell.partition("±")[0]) for cell in line.split("|")] == means(
             "ensemble_resnet", "gidaris2018-linear", weights, ["block1", "block2", "block3"], 5
         ) + means("ensemble_resnet", "gidaris2018-nonlinear", weights, ["block3"], 5)
     page_of_exemplar = (ROOT / "docs" / "tasks" / "exemplar.md").read_text()
-    for title, weights in (("triplets", "this entry"), ("triplets, random weights", "random"),
-                           ("triplets, supervised", "supervised")):
-        taps = [f"conv{k}" for k in range(1, 6)]
-        assert row(page_of_exemplar, f"linear, {title}") == means(
-            "exemplar_triplet_alexnet", "gidaris2018-linear", weights, taps, 5, data="cifar10_jpeg")
-        assert row(page_of_exemplar, f"non-linear, {title}") == means(
-            "exemplar_triplet_alexnet", "gidaris2018-nonlinear", weights, taps[2:], 5)
     for title, weights, first in (("middle size", "this entry", 0),
                                   ("middle size, random weights", "random", 1)):
         taps = ["conv2", "pool2", "conv3", "fc"]
