@@ -68,9 +68,10 @@ def test_the_task_pages_tables_are_the_cards():
             "transitive_vgg16", f"gidaris2018-{kind.replace('-', '')}", "supervised", taps, 5)
     five = [f"conv{k}" for k in range(1, 6)]
     for name, page_of, titles, taps in (
-            ("counting_alexnet", "counting", ("counting", "random weights", "supervised"), five[2:]),
-            ("split_brain_alexnet", "split_brain", ("split-brain", "random weights", "supervised"),
-             five),
+            ("counting_alexnet", "counting",
+             ("counting", "random weights", "supervised"), five[2:]),
+            ("split_brain_alexnet", "split_brain",
+             ("split-brain", "random weights", "supervised"), five),
             ("exemplar_triplet_alexnet", "exemplar",
              ("triplets", "triplets, random weights", "triplets, supervised"), five)):
         other = (ROOT / "docs" / "tasks" / f"{page_of}.md").read_text()
