@@ -55,8 +55,8 @@ def below(folder, suffixes, links=True):
                 with contextlib.suppress(OSError):  # such as a link to itself
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
-                    elif entry.is_dir():
-                        linked += [entry.path] * links
+                    elif links and entry.is_dir():
+                        linked.append(entry.path)
                     elif os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file():
                         yield pathlib.Path(entry.path)
 

@@ -200,13 +200,14 @@ def blocks(explorer):
 
         # Each request has its own answer: Gradio's queue answers in a stream, and loses what is
         # asked while it closes one.
-        quiet = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+        direct = {"api_visibility": "private", "queue": False}
+        quiet = {**direct, "show_progress": "hidden"}
         data.change(opened, data, [sheet, picture], **quiet)
         sheet.select(chosen, None, picture, **quiet)
         view.change(asked, view, [task, seed, model, turns, hole], **quiet)
         controls = [data, picture, view, task, seed, model, turns, left, top, side]
         gr.on([page.load, *(control.change for control in controls)], shown, controls,
-              figures, trigger_mode="always_last", **{**quiet, "show_progress": "minimal"})
+              figures, trigger_mode="always_last", show_progress="minimal", **direct)
     return page
 
 

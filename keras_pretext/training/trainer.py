@@ -209,12 +209,10 @@ class Trainer:
                     if r.endswith("\n") and json.loads(r)["step"] <= self.step]
             checkpoint.write_atomically(self._log, lambda p: p.write_text("".join(rows)))
 
-    def _former_data(self, fingerprint):
-        """What a resumed run was trained on before its data changed, as the manifest has it."""
-        kept = self.out / "manifest.json"
-        if not self.step or not kept.exists():
+    def _former_data(self, manifest, fingerprint):
+        """What a resumed run was trained on before its data changed, by its former manifest."""
+        if not self.step or not manifest:
             return []
-        manifest = json.loads(kept.read_text())
         then, former = manifest["data"], manifest.get("former_data", [])
         if then["fingerprint"] == fingerprint:
             return former
@@ -621,25 +619,25 @@ class Trainer:
         fingerprint = self.data.fingerprint()  # once: it may look at every file
         command = pathlib.Path(sys.argv[0]).name
         command = "keras-pretext" if command == "__main__.py" else command  # python -m ...cli
-        command = {"command": " ".join([command, *sys.argv[1:]])}
-        kept = self.out / "manifest.json"
-        begun = json.loads(kept.read_text()) if kept.exists() else {}
-        if begun:
-            command = {"command": begun["command"], "resumed_by": command["command"]}
-        initial = begun.get("initial") if self.step else (
+        command = " ".join([command, *sys.argv[1:]])
+        path = self.out / "manifest.json"
+        former = json.loads(path.read_text()) if path.exists() else {}
+        commands = ({"command": former["command"], "resumed_by": command} if former
+                    else {"command": command})
+        initial = former.get("initial") if self.step else (
             self.recipe.initial and store.full_name(self.recipe.initial))
-        checkpoint.write_json(self.out / "manifest.json", {
+        checkpoint.write_json(path, {
             "recipe": self.recipe.to_dict(), "recipe_fingerprint": self.recipe.fingerprint(),
             "data": {"name": self.data.name, "split": self.data.split,
                      "num_examples": self.data.num_examples,
                      "fingerprint": fingerprint, "skipped": len(self.data.skipped)},
-            "former_data": self._former_data(fingerprint),
+            "former_data": self._former_data(former, fingerprint),
             "prepared": tables.fingerprint(self.prepared),
             "steps": self.total_steps, "replicas": self.replicas, "versions": versions,
             "backend": keras.backend.backend(), "xla": self.model.xla,
             "parameters": self.model.count_params(), "resumed_at": self.step,
             "hardware": {"machine": platform.machine(), "cores": os.cpu_count(), **accelerators()},
-            "initial": initial, **command})
+            "initial": initial, **commands})
         if self.data.skipped:
             self.data.write_skipped(self.out / "skipped.csv")
             print(f"{len(self.data.skipped)} pictures are left out, see {self.out}/skipped.csv",

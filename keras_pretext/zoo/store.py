@@ -135,11 +135,13 @@ def find(name):
 
 def full_name(name):
     """`name@version` of an entry that is called by its name; a path is given back as it is."""
+    if os.sep in str(name):
+        return str(name)
     try:
-        folder = find(name)
+        card = read_json(find(name) / "card.json")
     except ZooError:  # a run's, or a file's
         return str(name)
-    return str(name) if os.sep in str(name) else f"{folder.parent.name}@{folder.name}"
+    return f"{card['name']}@{card['version']}"
 
 
 def _check_no_run(path):
